@@ -1,0 +1,116 @@
+package event
+
+import (
+	"errors"
+	"net/netip"
+	"net/url"
+	"reflect"
+	"testing"
+
+	"tidewaiter/image"
+)
+
+// Every kind of event comes back from bytes as it was, hostile text included.
+func TestEveryBodySurvivesTheCodec(t *testing.T) {
+	c, err := NewCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := image.ParseDigest("sha256:" + "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ap := netip.MustParseAddrPort("[2001:db8::1]:443")
+	ref := image.Parse("\x1b[31mevil\xff\x00")
+	bodies := []Body{
+		&Image{Action: ImagePull, Reference: image.Parse("nginx:1@" + d.String()), Digest: d, Namespace: "k8s.io", CRI: true},
+		&ImageResolved{Reference: image.ParseDocker("0123456789ab"), Digest: d},
+		&ImageDescription{ID: d, RepoDigests: []image.Reference{ref}, OS: "linux"},
+		&Container{Action: ContainerCreate, ID: "x", Labels: map[string]string{"a": "\xff"}, Image: ref, ExitCode: -1},
+		&Task{Action: TaskExit, Container: "x", ExecID: "e", PID: 7, ExitCode: 137},
+		&ExecStarted{Container: "x", Command: "sh -c \x1b"},
+		&NetworkAttachment{Container: "x", NetworkID: "n", Connected: true},
+		&ContainerDescription{ID: "x", ImageID: d, Command: []string{"a"}, StartedAt: Time{1, 2}, PID: 1,
+			Networks: []NetworkAddress{{NetworkID: "n", Addrs: []netip.Addr{ap.Addr()}}}, Risk: Risk{Privileged: true, Mounts: []Mount{{"/", "/host", true}}}},
+		&HostDescription{Name: "h", Addrs: []netip.Addr{ap.Addr()}},
+		&Process{PID: 1, PPID: 2, Args: []string{"a", "\xfe"}, UID: 0, AUID: -1, Session: -1},
+		&FileWrite{PID: 1, Path: "/x"},
+		&Socket{PID: 1, Addr: ap},
+		&Flow{Protocol: "tcp", Src: ap, Dst: ap, BytesOut: -1, End: Time{5, 1}},
+		&DNS{Client: ap, Query: "q", Addrs: []netip.Addr{ap.Addr()}},
+		&APIRequest{Method: "POST", Query: url.Values{"t": {"a"}}, Create: &ContainerDescription{ID: "y"}},
+		&BuildStep{ID: "i", Command: []string{"c"}},
+		&Loss{Reason: "r", Count: -1},
+		&Plain{Fields: map[string]any{"a": "b", "n": int64(1), "l": []any{"x"}, "o": map[string]any{"k": true}}},
+	}
+	if len(bodies) != len(Bodies()) {
+		t.Fatalf("%d bodies are tried, there are %d", len(bodies), len(Bodies()))
+	}
+	for _, b := range bodies {
+		e := &Event{ID: NewID("x"), Time: Time{3, 4}, Record: 5, Observed: 6, Place: Place{Host: "h", Network: "n"}, History: true, Body: b,
+			Origin: Origin{Source: Docker, Format: "f", File: "p\xff", Spans: []Span{{1, 2, 3}}}}
+		data, err := c.Encode(e)
+		if err != nil {
+			t.Errorf("%s: %v", b.Kind(), err)
+			continue
+		}
+		got, err := c.Decode(data)
+		if err != nil {
+			t.Errorf("%s: %v", b.Kind(), err)
+			continue
+		}
+		if !reflect.DeepEqual(got, e) {
+			t.Errorf("%s:\n got %+v %+v\nwant %+v %+v", b.Kind(), got, got.Body, e, e.Body)
+		}
+		for i := range data {
+			if _, err := c.Decode(data[:i]); !errors.Is(err, ErrCodec) {
+				t.Fatalf("%s cut at %d of %d: %v", b.Kind(), i, len(data), err)
+			}
+		}
+	}
+}
+
+func TestAnEventOfANewerVersionIsRefused(t *testing.T) {
+	c, err := NewCodec()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := c.Marshal(envelope{Kind: "teleport", Body: []byte{0xa0}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Decode(data); !errors.Is(err, ErrCodec) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	c, err := NewCodec()
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, b := range Bodies() {
+		data, err := c.Encode(&Event{Body: b})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e, err := c.Decode(data)
+		if err != nil {
+			return
+		}
+		if _, err := c.Encode(e); err != nil {
+			t.Fatalf("what was decoded cannot be encoded: %v", err)
+		}
+	})
+}
+
+func TestProgramNames(t *testing.T) {
+	for in, want := range map[string]string{"/usr/bin/Curl": "curl", `C:\Windows\System32\CMD.EXE`: "cmd", "-bash": "bash", "wget": "wget", "": "", "/": ""} {
+		if got := ProgramName(in); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package event
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Time says when something happened, as exactly as its source can tell.
+//
+// At is the earliest instant the record allows and Res the width of the
+// uncertainty: the thing happened in [At, At+Res). A Kubernetes Event printed
+// with whole seconds has Res = 1s; a containerd event printed in nanoseconds
+// has Res = 1ns. "Before" is decided on these intervals, never on the bare
+// numbers, because a coarse clock would otherwise invent an order.
+//
+// The zero Time means that the record carries no time (a look-up, for
+// instance). It is never replaced by the wall clock.
+type Time struct {
+	// At is Unix time in nanoseconds, UTC. 0 with Res 0 means "no time".
+	At int64 `cbor:"1,keyasint,omitempty"`
+	// Res is the resolution in nanoseconds; at least 1 for a known time.
+	Res int64 `cbor:"2,keyasint,omitempty"`
+}
+
+// Resolutions of the clocks that sources print.
+const (
+	Nanosecond  = int64(time.Nanosecond)
+	Microsecond = int64(time.Microsecond)
+	Millisecond = int64(time.Millisecond)
+	Second      = int64(time.Second)
+)
+
+// Skew is how far the clocks of two sources may be apart, in nanoseconds:
+// 120 s, which is what unsynchronised hosts are commonly seen to differ by.
+const Skew = 120 * Second
+
+// At makes a Time from t with resolution res (in nanoseconds, at least 1).
+func At(t time.Time, res int64) Time {
+	return Time{At: t.UnixNano(), Res: max(res, 1)}
+}
+
+// IsZero reports whether no time is known.
+func (t Time) IsZero() bool { return t == Time{} }
+
+// End is the latest instant that t allows.
+func (t Time) End() int64 { return t.At + max(t.Res, 1) - 1 }
+
+// UTC returns the earliest instant as a time.Time in UTC.
+func (t Time) UTC() time.Time { return time.Unix(0, t.At).UTC() }
+
+// String prints RFC 3339 in UTC with as many digits as the resolution carries.
+func (t Time) String() string {
+	if t.IsZero() {
+		return "unknown time"
+	}
+	layout := "2006-01-02T15:04:05.000000000Z"
+	switch {
+	case t.Res >= Second:
+		layout = "2006-01-02T15:04:05Z"
+	case t.Res >= Millisecond:
+		layout = "2006-01-02T15:04:05.000Z"
+	case t.Res >= Microsecond:
+		layout = "2006-01-02T15:04:05.000000Z"
+	}
+	return t.UTC().Format(layout)
+}
+
+// MayPrecede reports whether a can have happened before b, or at the same
+// time, when the two clocks may be apart by up to slack nanoseconds. It is
+// false only when a is later than b beyond every doubt.
+func (a Time) MayPrecede(b Time, slack int64) bool {
+	return a.At <= b.End()+slack
+}
+
+// SurelyPrecedes reports whether a happened before b beyond doubt: their
+// intervals are disjoint by more than slack nanoseconds.
+func (a Time) SurelyPrecedes(b Time, slack int64) bool {
+	return a.End()+slack < b.At
+}
+
+// Within reports whether b can lie at most window nanoseconds after a. The
+// bound is inclusive: an event exactly window later is still inside.
+func (a Time) Within(b Time, window int64) bool {
+	return b.At-a.End() <= window
+}
+
+// Compare orders times by their earliest instant, then by resolution. It is a
+// total order for sorting, not a statement about what came first.
+func (a Time) Compare(b Time) int {
+	if a.At != b.At {
+		return cmp.Compare(a.At, b.At)
+	}
+	return cmp.Compare(a.Res, b.Res)
+}
+
+// ParseEpoch reads a decimal Unix time with an optional fraction, such as
+// "1795296952.456243", with nanosecond exactness; a float would lose digits.
+// The number of fraction digits gives the resolution. It fails on anything
+// that is not such a number, and on years outside 1970 to 2261.
+func ParseEpoch(s string) (Time, error) {
+	whole, frac, found := cutByte(s, '.')
+	sec, ok := digits(whole)
+	if !ok || (found && frac == "") || len(whole) > 10 || sec > 9_200_000_000 {
+		return Time{}, fmt.Errorf("time %q is not a Unix time in seconds", clip(s))
+	}
+	res := Second
+	var nanos int64
+	if found {
+		// More than nine digits are beyond a nanosecond: cut, do not round.
+		rest := frac[min(len(frac), 9):]
+		frac = frac[:len(frac)-len(rest)]
+		n, ok := digits(frac)
+		if !ok || strings.Trim(rest, "0123456789") != "" {
+			return Time{}, fmt.Errorf("time %q is not a Unix time in seconds", clip(s))
+		}
+		for range 9 - len(frac) {
+			n *= 10
+		}
+		nanos = n
+		for range len(frac) {
+			res /= 10
+		}
+	}
+	return Time{At: sec*Second + nanos, Res: max(res, 1)}, nil
+}
+
+// ParseRFC3339 reads an RFC 3339 time with offset; the number of fraction
+// digits gives the resolution. A time without an offset is an error: no zone
+// is guessed.
+func ParseRFC3339(s string) (Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return Time{}, fmt.Errorf("time %q is not RFC 3339 with an offset", clip(s))
+	}
+	if y := t.Year(); y < 1970 || y > 2261 {
+		return Time{}, fmt.Errorf("time %q lies outside the years 1970 to 2261", clip(s))
+	}
+	return At(t, FractionRes(s)), nil
+}
+
+// FractionRes gives the resolution that the digits after the first '.' of a
+// printed time carry: none means a second, nine or more a nanosecond.
+func FractionRes(s string) int64 {
+	_, frac, found := cutByte(s, '.')
+	res := Second
+	if !found {
+		return res
+	}
+	for i := 0; i < len(frac) && i < 9 && frac[i] >= '0' && frac[i] <= '9'; i++ {
+		res /= 10
+	}
+	return max(res, 1)
+}
+
+func cutByte(s string, c byte) (before, after string, found bool) {
+	for i := 0; i < len(s); i++ {
+		if s[i] == c {
+			return s[:i], s[i+1:], true
+		}
+	}
+	return s, "", false
+}
+
+func digits(s string) (int64, bool) {
+	if s == "" || len(s) > 18 {
+		return 0, false
+	}
+	var n int64
+	for i := 0; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, true
+}
+
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}
