@@ -1,0 +1,225 @@
+package docker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"tidewaiter/event"
+	"tidewaiter/image"
+	"tidewaiter/source"
+	"tidewaiter/source/jsonrecord"
+)
+
+// Events is the engine's event stream as JSON: what GET /events sends and what
+// docker events --format '{{json .}}' prints. Four schemas are read, from
+// {status,id,from,time} to the one of API 1.52, which has only Type, Action and
+// Actor; docs.docker.com, "Docker Engine API version history", dates them.
+func Events() *source.Format {
+	return &source.Format{
+		Name:    "docker-events",
+		Title:   "Docker Engine events (docker events, JSON)",
+		Source:  event.Docker,
+		Framing: source.JSONValues,
+		Sniff:   sniffEvents,
+		New: func(out *source.Output) source.Decoder {
+			return &eventsDecoder{out: out, refs: image.Parser{Docker: true}}
+		},
+	}
+}
+
+var (
+	errNotObject = errors.New("not a JSON object")
+	errNoTime    = errors.New("no time")
+)
+
+// statusIsImage are the words that mean an image in the schemas without a Type.
+var statusIsImage = map[string]bool{
+	"pull": true, "push": true, "tag": true, "untag": true, "delete": true, "import": true, "load": true, "save": true,
+}
+
+type eventsDecoder struct {
+	out    *source.Output
+	parser jsonrecord.Parser
+	refs   image.Parser
+	attrs  jsonAttributes // of the record being read
+}
+
+// Decode implements source.Decoder.
+func (d *eventsDecoder) Decode(rec source.Record) {
+	var m message
+	body, err := d.read(rec.Data, &m)
+	switch {
+	case err != nil:
+		d.out.Unreadable(rec, err)
+	case body == nil:
+		d.out.Skip()
+	default:
+		d.out.Event(event.Event{Time: m.at, Body: body}, m.key(), rec.Span)
+	}
+}
+
+// Flush implements source.Decoder; nothing is held back.
+func (d *eventsDecoder) Flush() {}
+
+func (d *eventsDecoder) read(data []byte, m *message) (event.Body, error) {
+	v, err := d.parser.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	if err := readKind(v, m); err != nil {
+		return nil, err
+	}
+	var body event.Body
+	if m.matters() {
+		actor := v.Get("Actor")
+		if m.id = actor.String("ID"); m.id == "" {
+			m.id = v.String("id")
+		}
+		m.from = v.String("from")
+		d.attrs.v = actor.Get("Attributes")
+		m.attrs = &d.attrs
+		body, err = m.body(&d.refs)
+	}
+	if err == nil {
+		err = d.parser.Fault()
+	}
+	return body, err
+}
+
+// readKind reads when something happened and of which kind it was.
+func readKind(v jsonrecord.Value, m *message) (err error) {
+	if !v.IsObject() {
+		return errNotObject
+	}
+	if m.action = v.String("Action"); m.action == "" {
+		m.action = v.String("status")
+	}
+	if m.typ = v.String("Type"); m.typ == "" {
+		m.typ = typeOf(m.action)
+	}
+	switch {
+	case m.typ == "":
+		return errNoKind
+	case m.action == "":
+		return errNoAction
+	}
+	m.at, err = engineTime(v)
+	return err
+}
+
+// typeOf is the Type that the oldest schemas imply.
+func typeOf(status string) string {
+	switch {
+	case status == "":
+		return ""
+	case statusIsImage[status]:
+		return "image"
+	}
+	return "container"
+}
+
+// engineTime reads timeNano, or time, which has whole seconds. A number of
+// another magnitude is another unit; which one is not guessed.
+func engineTime(v jsonrecord.Value) (event.Time, error) {
+	if nano := v.Get("timeNano"); !nano.IsNull() {
+		if s := nano.Number(); s != "0" {
+			return epoch("timeNano", s, 19, event.Nanosecond)
+		}
+	}
+	sec := v.Get("time")
+	s := sec.Number()
+	if sec.IsNull() || s == "0" {
+		return event.Time{}, errNoTime
+	}
+	return epoch("time", s, 10, event.Second)
+}
+
+// epoch reads a Unix time of exactly so many digits, in units of res. 10
+// digits of seconds, or 19 of nanoseconds, are the years 2001 to 2261.
+func epoch(key, s string, width int, res int64) (event.Time, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || len(s) != width || s[0] < '1' || n > math.MaxInt64/res {
+		return event.Time{}, fmt.Errorf("%s %q is not a Unix time of %d digits", key, clip(s), width)
+	}
+	return event.Time{At: n * res, Res: res}, nil
+}
+
+// jsonAttributes are attributes inside a parsed record.
+type jsonAttributes struct{ v jsonrecord.Value }
+
+func (a *jsonAttributes) get(key string) string { return a.v.String(key) }
+
+func (a *jsonAttributes) labels() (map[string]string, error) {
+	return stringMap(a.v, engineAttributes)
+}
+
+// stringMap is an object's string values without the keys in skip, nil if
+// none are left. It fails on a key that stands twice.
+func stringMap(v jsonrecord.Value, skip map[string]bool) (map[string]string, error) {
+	var out map[string]string
+	var err error
+	v.Each(func(key string, val jsonrecord.Value) {
+		if skip[key] || !val.IsString() {
+			return
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		if _, twice := out[key]; twice {
+			err = fmt.Errorf("%w: %q", jsonrecord.ErrDuplicateKey, clip(key))
+		}
+		out[key] = val.String()
+	})
+	return out, err
+}
+
+// sniffEvents knows the newer schemas by their three capital keys and the
+// older ones by a status word of the engine.
+func sniffEvents(head source.Sample) int {
+	switch {
+	case head.HasKeys("Type", "Action", "Actor"):
+		return 95
+	case head.HasKeys("status", "id", "time"):
+		if isStatus(firstString(head.Data, "status")) {
+			return 70
+		}
+	}
+	return 0
+}
+
+// isStatus reports whether s is one of the engine's actions on a container or
+// image, with or without the text after its colon.
+func isStatus(s string) bool {
+	verb, _, _ := strings.Cut(s, ":")
+	if _, ok := containerActions[verb]; ok || statusIsImage[verb] {
+		return true
+	}
+	switch verb {
+	case "attach", "commit", "copy", "detach", "exec_create", "exec_die", "exec_start", "export", "kill",
+		"oom", "pause", "rename", "resize", "stop", "top", "unpause", "update":
+		return true
+	}
+	return false
+}
+
+// firstString is the first string value of a key in JSON text that may be cut.
+func firstString(data []byte, key string) string {
+	_, rest, _ := bytes.Cut(data, []byte(`"`+key+`"`))
+	rest = bytes.TrimLeft(rest, " \t\r\n:")
+	if len(rest) == 0 || rest[0] != '"' {
+		return ""
+	}
+	val, _, _ := bytes.Cut(rest[1:], []byte{'"'})
+	return string(val)
+}
+
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}

@@ -1,0 +1,83 @@
+package flow
+
+import (
+	"tidewaiter/event"
+)
+
+// maxOpen bounds how many connections are remembered between their [NEW] and
+// their [DESTROY]. It is the usual nf_conntrack_max of a host with 4 GiB.
+const maxOpen = 65536
+
+// opened is what is remembered of a [NEW] record.
+type opened struct {
+	at   event.Time
+	span event.Span
+}
+
+// openTable remembers the connections that have begun and not ended. It holds
+// at most limit of them; the oldest goes first.
+type openTable struct {
+	limit int
+	live  map[string]openEntry
+	// order holds keys as they were added. A key that has been taken or
+	// renewed since then is recognised by its number and passed over.
+	order []orderEntry
+	next  uint64
+	// dropped counts the connections that the bound pushed out.
+	dropped int64
+}
+
+type openEntry struct {
+	opened
+	number uint64
+}
+
+type orderEntry struct {
+	key    string
+	number uint64
+}
+
+func newOpenTable(limit int) *openTable {
+	return &openTable{limit: limit, live: map[string]openEntry{}}
+}
+
+// add remembers that the connection key began. An earlier one under the same
+// key is over: the kernel gives out an id again only after its end.
+func (t *openTable) add(key string, o opened) {
+	t.next++
+	t.live[key] = openEntry{o, t.next}
+	t.order = append(t.order, orderEntry{key, t.next})
+	for len(t.live) > t.limit {
+		t.dropOldest()
+	}
+	if len(t.order) > 2*t.limit {
+		t.compact()
+	}
+}
+
+// take gives and forgets the connection key.
+func (t *openTable) take(key string) (opened, bool) {
+	e, ok := t.live[key]
+	delete(t.live, key)
+	return e.opened, ok
+}
+
+func (t *openTable) dropOldest() {
+	first := t.order[0]
+	t.order = t.order[1:]
+	if t.live[first.key].number == first.number {
+		delete(t.live, first.key)
+		t.dropped++
+	}
+}
+
+// compact removes the keys that are passed over anyway.
+func (t *openTable) compact() {
+	kept := make([]orderEntry, 0, t.limit+1)
+	for _, o := range t.order {
+		if t.live[o.key].number == o.number {
+			kept = append(kept, o)
+		}
+	}
+	t.order = kept
+}

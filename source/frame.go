@@ -1,0 +1,246 @@
+package source
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"tidewaiter/event"
+)
+
+// MaxRecord is the longest record that is read, in bytes. A Kubernetes object
+// is at most a few MiB; what is longer is counted as unreadable and skipped.
+const MaxRecord = 16 << 20
+
+// ErrTooLong is wrapped by the fault of a record longer than MaxRecord.
+var ErrTooLong = errors.New("record too long")
+
+// framer cuts a stream into records. next gives io.EOF at the end; a fault in
+// the stream itself (a truncated gzip) is returned after the last record.
+type framer interface {
+	// next reads a record. A *tooLong error is about one record only: the
+	// framer has skipped it and goes on.
+	next() (Record, error)
+}
+
+// tooLong reports one skipped record.
+type tooLong struct {
+	at     event.Span
+	length int64
+}
+
+func (e *tooLong) Error() string {
+	return fmt.Sprintf("%v: %d bytes, the limit is %d", ErrTooLong, e.length, MaxRecord)
+}
+
+func (e *tooLong) Unwrap() error { return ErrTooLong }
+
+func newFramer(r io.Reader, f Framing) framer {
+	br := bufio.NewReaderSize(r, 256<<10)
+	if f == JSONValues {
+		return &jsonFramer{r: br, line: 1}
+	}
+	return &lineFramer{r: br}
+}
+
+// lineFramer gives one record per line, without the line end, skipping empty
+// lines.
+type lineFramer struct {
+	r      *bufio.Reader
+	line   int
+	offset int64
+	long   []byte // a line longer than the reader's buffer, put together
+}
+
+func (f *lineFramer) next() (Record, error) {
+	for {
+		start := f.offset
+		data, total, err := f.readLine()
+		if total == 0 && err != nil {
+			return Record{}, err
+		}
+		f.line++
+		at := event.Span{Line: f.line, Offset: start, Length: len(data)}
+		if total > MaxRecord {
+			return Record{}, &tooLong{at, total}
+		}
+		data = bytes.TrimRight(data, "\r\n")
+		if len(bytes.TrimSpace(data)) == 0 {
+			continue
+		}
+		at.Length = len(data)
+		return Record{data, at}, nil
+	}
+}
+
+// readLine reads up to and with '\n'. total counts all bytes of the line, also
+// those beyond MaxRecord, which are thrown away.
+func (f *lineFramer) readLine() (data []byte, total int64, err error) {
+	f.long = f.long[:0]
+	for {
+		chunk, err := f.r.ReadSlice('\n')
+		total += int64(len(chunk))
+		f.offset += int64(len(chunk))
+		if err == nil && len(f.long) == 0 {
+			return chunk, total, nil
+		}
+		if total <= MaxRecord {
+			f.long = append(f.long, chunk...)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return f.long, total, err
+		}
+	}
+}
+
+// jsonFramer gives JSON values that follow each other, and the elements of
+// arrays, wherever the line ends fall. Text that is no JSON value is given
+// line by line, for the decoder to refuse.
+type jsonFramer struct {
+	r      *bufio.Reader
+	line   int
+	offset int64
+	buf    []byte
+	start  event.Span // where buf begins
+	size   int64      // bytes of the value, also those not kept
+}
+
+func (f *jsonFramer) next() (Record, error) {
+	c, err := f.skipBetween()
+	if err != nil {
+		return Record{}, err
+	}
+	f.buf, f.size = f.buf[:0], 0
+	f.start = event.Span{Line: f.line, Offset: f.offset}
+	if c == '{' {
+		err = f.readObject()
+	} else {
+		err = f.readRest()
+	}
+	if f.size > MaxRecord {
+		return Record{}, &tooLong{f.start, f.size}
+	}
+	if len(f.buf) == 0 {
+		return Record{}, err
+	}
+	data := bytes.TrimRight(f.buf, " \t\r\n")
+	f.start.Length = len(data)
+	return Record{data, f.start}, nil
+}
+
+// skipBetween passes over what may stand between values, array brackets
+// included, and peeks at the next byte.
+func (f *jsonFramer) skipBetween() (byte, error) {
+	for {
+		c, err := f.r.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		switch c {
+		case '\n':
+			f.line++
+		case ' ', '\t', '\r', ',', '[', ']', 0x1e: // 0x1e: RFC 7464 text sequences
+		default:
+			return c, f.r.UnreadByte()
+		}
+		f.offset++
+	}
+}
+
+// readObject reads one balanced object. A record that was cut off must not
+// swallow what follows it, so two things end it early: a line end inside a
+// string, which JSON forbids, and a line that begins like a new object, because
+// objects inside an object are indented when they are printed over many lines.
+func (f *jsonFramer) readObject() error {
+	var scan objectScan
+	for {
+		if _, err := f.r.Peek(1); err != nil {
+			return err
+		}
+		chunk, err := f.r.Peek(f.r.Buffered())
+		if err != nil {
+			return err
+		}
+		n, ended := scan.over(chunk)
+		lineEnd := chunk[n-1] == '\n'
+		if err := f.consume(chunk[:n]); err != nil {
+			return err
+		}
+		if ended {
+			return nil
+		}
+		if next, err := f.r.Peek(1); lineEnd && err == nil && next[0] == '{' {
+			return nil
+		}
+	}
+}
+
+// objectScan follows the structure of a JSON text.
+type objectScan struct {
+	depth             int
+	inString, escaped bool
+}
+
+// over scans chunk up to the object's end, or past the first line end, or to
+// the chunk's end; it returns how many bytes that is and whether the object
+// ends there.
+func (s *objectScan) over(chunk []byte) (n int, ended bool) {
+	for i, c := range chunk {
+		switch {
+		case c == '\n':
+			s.escaped = false
+			return i + 1, s.inString
+		case s.escaped:
+			s.escaped = false
+		case s.inString:
+			s.escaped = c == '\\'
+			s.inString = c != '"'
+		case c == '"':
+			s.inString = true
+		case c == '{' || c == '[':
+			s.depth++
+		case c == '}' || c == ']':
+			if s.depth--; s.depth == 0 {
+				return i + 1, true
+			}
+		}
+	}
+	return len(chunk), false
+}
+
+// consume takes bytes into the record; those past MaxRecord are counted and
+// thrown away. b may hold one line end, at its end.
+func (f *jsonFramer) consume(b []byte) error {
+	if room := MaxRecord + 1 - f.size; room > 0 {
+		f.buf = append(f.buf, b[:min(int64(len(b)), room)]...)
+	}
+	f.size += int64(len(b))
+	f.offset += int64(len(b))
+	if b[len(b)-1] == '\n' {
+		f.line++
+	}
+	_, err := f.r.Discard(len(b))
+	return err
+}
+
+// readRest reads to the end of the line: something that is no object.
+func (f *jsonFramer) readRest() error {
+	for {
+		chunk, err := f.r.ReadSlice('\n')
+		if len(chunk) > 0 {
+			if room := MaxRecord + 1 - f.size; room > 0 {
+				f.buf = append(f.buf, chunk[:min(int64(len(chunk)), room)]...)
+			}
+			f.size += int64(len(chunk))
+			f.offset += int64(len(chunk))
+		}
+		if err == nil {
+			f.line++
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+	}
+}

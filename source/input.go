@@ -1,0 +1,210 @@
+package source
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+
+	"tidewaiter/event"
+)
+
+// ErrUnrecognised is wrapped by the error of Open for an input whose content
+// is no known format.
+var ErrUnrecognised = errors.New("format not recognised")
+
+// ErrEmpty is wrapped by the error of Open for an input without content. A
+// quiet day leaves such a file, so it is no fault.
+var ErrEmpty = errors.New("empty")
+
+// Input is one open file that is decoded event by event. Most files hold one
+// format; records of another one between them (several logs concatenated, or
+// sent through one pipe) go to that format's decoder.
+type Input struct {
+	name    string
+	place   event.Place
+	history bool
+	formats []*Format
+	framer  framer
+	lanes   []*lane // the first is the file's own format
+	file    *fileReader
+	queue   []event.Event
+	head    int
+	done    bool
+	fault   error // why the rest cannot be read; nil if the end was reached
+}
+
+// lane is one format's decoder for an input, with its own account.
+type lane struct {
+	out     Output
+	tally   Tally
+	decoder Decoder
+}
+
+// Options say how inputs are opened.
+type Options struct {
+	// Formats are the formats to choose from.
+	Formats []*Format
+	// Place is stamped on records that do not say where they are from.
+	Place event.Place
+	// History marks every event as memory only.
+	History bool
+	// Name is cited instead of the path; "" means the path.
+	Name string
+}
+
+// Open opens a file, gzip or zstd or plain, and tells its format by content.
+// It fails with ErrEmpty, ErrUnrecognised, and with whatever opening gives.
+func Open(path string, opt Options) (*Input, error) {
+	r, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	name := opt.Name
+	if name == "" {
+		name = path
+	}
+	in, err := newInput(r, name, opt)
+	if err != nil {
+		r.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+func newInput(r *fileReader, name string, opt Options) (*Input, error) {
+	head := make([]byte, sampleSize)
+	n, err := io.ReadFull(r, head)
+	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	head = head[:n]
+	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(bytes.TrimSpace(head)) == 0 && whole {
+		return nil, fmt.Errorf("%s: %w", name, ErrEmpty)
+	}
+	sample := newSample(head, whole)
+	format := detect(opt.Formats, sample)
+	if format == nil {
+		return nil, fmt.Errorf("%s: %w: %s", name, ErrUnrecognised, describe(sample))
+	}
+	in := &Input{name: name, place: opt.Place, history: opt.History, formats: opt.Formats, file: r}
+	in.framer = newFramer(io.MultiReader(bytes.NewReader(head), r), format.Framing)
+	in.lane(format)
+	return in, nil
+}
+
+// lane finds or makes a format's lane.
+func (in *Input) lane(f *Format) *lane {
+	for _, l := range in.lanes {
+		if l.out.Format == f {
+			return l
+		}
+	}
+	l := &lane{}
+	l.out = Output{Format: f, File: in.name, Place: in.place, History: in.history, Tally: &l.tally, Emit: in.push}
+	l.decoder = f.New(&l.out)
+	in.lanes = append(in.lanes, l)
+	return l
+}
+
+// Name is the name under which records are cited.
+func (in *Input) Name() string { return in.name }
+
+// Place is the place stamped on records that name none.
+func (in *Input) Place() event.Place { return in.place }
+
+// BytesRead is how much of the file has been read, before any decompression.
+func (in *Input) BytesRead() int64 { return in.file.read }
+
+// Size is the size of the file in bytes, 0 if it cannot be told.
+func (in *Input) Size() int64 {
+	info, err := in.file.file.Stat()
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// FormatTally is what was read of one format in an input.
+type FormatTally struct {
+	Format *Format
+	Tally
+}
+
+// Tallies is what has been read so far, by format, the input's own first.
+func (in *Input) Tallies() []FormatTally {
+	out := make([]FormatTally, len(in.lanes))
+	for i, l := range in.lanes {
+		out[i] = FormatTally{l.out.Format, l.tally}
+	}
+	return out
+}
+
+// Next gives the next event; io.EOF ends the input. So does a fault of the
+// stream itself, such as a truncated gzip, which is returned after everything
+// that came before it.
+func (in *Input) Next() (event.Event, error) {
+	for in.head == len(in.queue) {
+		in.queue, in.head = in.queue[:0], 0
+		if in.done {
+			return event.Event{}, cmp.Or(in.fault, io.EOF)
+		}
+		in.step()
+	}
+	e := in.queue[in.head]
+	in.head++
+	return e, nil
+}
+
+// step reads one record, or ends the input.
+func (in *Input) step() {
+	own := in.lanes[0]
+	rec, err := in.framer.next()
+	var long *tooLong
+	switch {
+	case errors.As(err, &long):
+		own.tally.Records++
+		own.out.Unreadable(Record{Span: long.at}, err)
+	case errors.Is(err, io.EOF):
+		in.end()
+	case err != nil:
+		in.end()
+		in.fault = fmt.Errorf("%s: the rest cannot be read, after %d records: %w", in.name, own.tally.Records, err)
+	default:
+		in.decode(own, rec)
+	}
+}
+
+// decode gives a record to the input's own format, and, if that cannot read
+// it, to the format that it looks like.
+func (in *Input) decode(own *lane, rec Record) {
+	own.tally.Records++
+	before := own.tally
+	own.decoder.Decode(rec)
+	if own.tally.Unreadable == before.Unreadable || own.tally.lastFault != rec.Line {
+		return
+	}
+	other := detect(in.formats, newSample(rec.Data, true))
+	if other == nil || other == own.out.Format {
+		return
+	}
+	own.tally.takeBack()
+	own.tally.Records--
+	l := in.lane(other)
+	l.tally.Records++
+	l.decoder.Decode(rec)
+}
+
+func (in *Input) end() {
+	in.done = true
+	for _, l := range in.lanes {
+		l.decoder.Flush()
+	}
+}
+
+func (in *Input) push(e event.Event) { in.queue = append(in.queue, e) }
+
+// Close releases the file.
+func (in *Input) Close() error { return in.file.Close() }

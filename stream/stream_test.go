@@ -1,0 +1,162 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"tidewaiter/event"
+)
+
+var now = time.Date(2026, 11, 6, 12, 0, 0, 0, time.UTC)
+
+// list is a source of events at the given seconds before now.
+type list struct {
+	at     []int
+	fail   error
+	next   int
+	opened *int
+	closed *int
+}
+
+func (l *list) Next() (event.Event, error) {
+	if l.next == len(l.at) {
+		if l.fail != nil {
+			return event.Event{}, l.fail
+		}
+		return event.Event{}, io.EOF
+	}
+	l.next++
+	return event.Event{Time: event.At(now.Add(-time.Duration(l.at[l.next-1])*time.Second), 1)}, nil
+}
+
+func (l *list) Close() error { *l.closed++; return nil }
+
+type counts struct{ opened, closed int }
+
+func (c *counts) opener(fail error, at ...int) Opener {
+	return func() (Source, error) {
+		c.opened++
+		return &list{at: at, fail: fail, opened: &c.opened, closed: &c.closed}, nil
+	}
+}
+
+func drain(t *testing.T, m *Merger) (at []int, faults []error) {
+	t.Helper()
+	for {
+		e, err := m.Next()
+		if errors.Is(err, io.EOF) {
+			return at, faults
+		}
+		if err != nil {
+			faults = append(faults, err)
+			continue
+		}
+		at = append(at, int(now.Sub(e.Time.UTC())/time.Second))
+	}
+}
+
+func TestSourcesAreMergedByRecordTime(t *testing.T) {
+	var c counts
+	m, faults := NewMerger([]Opener{c.opener(nil, 9, 5, 1), c.opener(nil), c.opener(nil, 10, 4), c.opener(nil, 5)}, now)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	got, _ := drain(t, m)
+	if want := []int{10, 9, 5, 5, 4, 1}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if c.opened != c.closed {
+		t.Errorf("%d opened, %d closed", c.opened, c.closed)
+	}
+}
+
+// A thousand rotated parts are not held open at once, and nothing is lost or
+// read twice by closing and opening them again.
+func TestManySourcesAreOpenedAsTheirTurnComes(t *testing.T) {
+	var c counts
+	var openers []Opener
+	var want []int
+	for i := range 1000 {
+		openers = append(openers, c.opener(nil, 3*i+2, 3*i+1, 3*i))
+		want = append(want, 3*i, 3*i+1, 3*i+2)
+	}
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(openers), func(i, j int) { openers[i], openers[j] = openers[j], openers[i] })
+	m, faults := NewMerger(openers, now)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	if open := c.opened - c.closed; open > maxOpen {
+		t.Errorf("%d sources are open, the bound is %d", open, maxOpen)
+	}
+	got, _ := drain(t, m)
+	slices.Sort(want)
+	slices.Reverse(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("%d events, want %d, in order", len(got), len(want))
+	}
+	if c.opened != c.closed {
+		t.Errorf("%d opened, %d closed", c.opened, c.closed)
+	}
+}
+
+// SEMANTICS 3: one record from the future must not move anything.
+func TestRecordsFromTheFutureAreQuarantined(t *testing.T) {
+	var c counts
+	m, _ := NewMerger([]Opener{c.opener(nil, 10, -299, -301, -99999, 1), c.opener(nil, -400)}, now)
+	got, _ := drain(t, m)
+	if want := []int{10, -299, 1}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v: five minutes ahead are tolerated", got, want)
+	}
+	if m.FutureCount != 3 || len(m.Future) != 3 {
+		t.Errorf("%d in quarantine (%d kept), want 3", m.FutureCount, len(m.Future))
+	}
+	if c.opened != c.closed {
+		t.Errorf("%d opened, %d closed", c.opened, c.closed)
+	}
+}
+
+func TestTheQuarantineIsBounded(t *testing.T) {
+	var c counts
+	at := make([]int, 1000)
+	for i := range at {
+		at[i] = -1000
+	}
+	m, _ := NewMerger([]Opener{c.opener(nil, at...)}, now)
+	if m.FutureCount != 1000 || len(m.Future) > 20 {
+		t.Errorf("%d counted, %d kept", m.FutureCount, len(m.Future))
+	}
+}
+
+func TestAFaultySourceEndsAloneAndIsNamed(t *testing.T) {
+	var c counts
+	broken := errors.New("disk on fire")
+	m, faults := NewMerger([]Opener{
+		c.opener(nil, 5, 1),
+		func() (Source, error) { return nil, broken },
+		c.opener(broken),
+		c.opener(broken, 7, 3),
+	}, now)
+	var at []int
+	for _, f := range faults {
+		at = append(at, f.Index)
+		if !errors.Is(f, broken) {
+			t.Errorf("fault %v", f)
+		}
+	}
+	if !slices.Equal(at, []int{1, 2}) {
+		t.Errorf("faults at opening: %v", faults)
+	}
+	got, later := drain(t, m)
+	if !slices.Equal(got, []int{7, 5, 3, 1}) || len(later) != 1 {
+		t.Fatalf("got %v, faults %v", got, later)
+	}
+	var se SourceError
+	if !errors.As(later[0], &se) || se.Index != 3 || se.Error() != fmt.Sprint(broken) {
+		t.Errorf("fault while reading: %v", later[0])
+	}
+}
