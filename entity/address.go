@@ -1,0 +1,108 @@
+package entity
+
+import (
+	"net/netip"
+
+	"tidewaiter/event"
+)
+
+// address is what is known of one address at a site, which is given to one
+// container after another.
+type address struct {
+	acts    timeline[*act] // connections and name queries that it began
+	reached timeline[*act] // connections to it
+	tenures tenures
+	names   map[string]*timeline[*act] // answers that gave it a name, by name
+}
+
+func (s *site) address(a netip.Addr) *address {
+	d := s.addrs[a]
+	if d == nil {
+		d = &address{names: map[string]*timeline[*act]{}}
+		s.addrs[a] = d
+	}
+	return d
+}
+
+// releaseAddress lets an address go of which nothing is known any more.
+func (s *site) releaseAddress(a netip.Addr) {
+	if d := s.addrs[a]; d != nil && d.acts.len()+d.reached.len()+len(d.tenures.list)+len(d.names) == 0 {
+		delete(s.addrs, a)
+	}
+}
+
+// addAddressAct takes in something that an address did.
+func (s *site) addAddressAct(a *act) bool {
+	s.coarsest = max(s.coarsest, a.event.Time.Res)
+	if d, ok := a.event.Body.(*event.DNS); ok {
+		s.addNames(a, d)
+	}
+	if !a.src.IsValid() && a.named == 0 {
+		return false
+	}
+	if a.src.IsValid() {
+		s.address(a.src).acts.add(a)
+		s.addReached(a)
+		s.enqueue(a)
+	}
+	s.r.wait(a)
+	return true
+}
+
+func (s *site) removeAddressAct(a *act) {
+	s.removeNames(a)
+	if a.src.IsValid() {
+		s.addrs[a.src].acts.remove(a)
+		s.removeReached(a)
+		s.releaseAddress(a.src)
+	}
+}
+
+// addReached files a connection under the address connected to, so that a name
+// learnt late for it reaches those who connected.
+func (s *site) addReached(a *act) {
+	if a.dst.IsValid() {
+		s.address(a.dst).reached.add(a)
+	}
+}
+
+func (s *site) removeReached(a *act) {
+	if a.dst.IsValid() {
+		s.addrs[a.dst].reached.remove(a)
+		s.releaseAddress(a.dst)
+	}
+}
+
+// enqueueAddress places again what an address did in the time of a tenure.
+func (s *site) enqueueAddress(l addrTenure) {
+	for a := range s.addrs[l.addr].acts.between(s.reach(l.when, exact)) {
+		s.enqueue(a)
+	}
+}
+
+// placeByAddress finds the container that had the address when the connection
+// began. An address is given to the next container within a second, so hardly
+// any tolerance is allowed; a connection whose start is unknown is nobody's.
+func (s *site) placeByAddress(a *act) placement {
+	if a.untimed() {
+		return placement{}
+	}
+	for _, slack := range []int64{0, exact} {
+		if c, tie := s.addrs[a.src].tenures.holder(a.event.Time, slack); c != nil || tie {
+			return placement{owner: c, rank: linked}
+		}
+	}
+	return placement{}
+}
+
+// addHost takes in what an inventory says of the host.
+func (s *site) addHost(e *event.Event, d *event.HostDescription) bool {
+	if len(d.Addrs) == 0 {
+		return false
+	}
+	s.hosts = append(s.hosts, e)
+	for _, a := range d.Addrs {
+		s.hostAddrs[a.Unmap()] = true
+	}
+	return true
+}

@@ -1,0 +1,137 @@
+package entity
+
+import (
+	"math"
+
+	"tidewaiter/event"
+	"tidewaiter/evidence"
+)
+
+// span is the stretch of time over which records are known that tell facts of
+// a kind.
+type span struct {
+	first, last int64
+	// wantFirst and wantLast are what the span has to reach for the next
+	// subject to become observable, of those that were asked for and are not.
+	wantFirst, wantLast int64
+}
+
+// channel is a way to tell facts of a kind about a container.
+type channel struct {
+	kind evidence.Kind
+	by   key
+}
+
+// key is what ties a record to a container.
+type key uint8
+
+const (
+	byID      key = iota // the container's own id
+	byProcess            // a process id, or what runs of a program tell
+	byAddress            // the container's address
+)
+
+// observe notes which kinds of facts the sources of a site can tell, from what
+// they do tell.
+func (s *site) observe(e *event.Event) {
+	if e.Time.IsZero() {
+		return
+	}
+	for _, ch := range tells(e.Body) {
+		c := s.coverage[ch]
+		if c == nil {
+			c = &span{e.Time.At, e.Time.At, math.MinInt64, math.MaxInt64}
+			s.coverage[ch] = c
+			s.r.widened[s.place] = true
+		}
+		c.first, c.last = min(c.first, e.Time.At), max(c.last, e.Time.At)
+		if c.first <= c.wantFirst || c.last >= c.wantLast {
+			c.wantFirst, c.wantLast = math.MinInt64, math.MaxInt64
+			s.r.widened[s.place] = true
+		}
+	}
+}
+
+// Widened gives the places at which more became observable, since the last
+// call, of subjects that were asked for: what was blind there can be absent
+// now.
+func (r *Resolver) Widened() map[event.Place]bool {
+	out := r.widened
+	r.widened = map[event.Place]bool{}
+	return out
+}
+
+// tells is what an event of this body proves to be observable.
+func tells(b event.Body) []channel {
+	process := func(k evidence.Kind, container string) []channel {
+		if container != "" {
+			return []channel{{k, byID}}
+		}
+		return []channel{{k, byProcess}}
+	}
+	switch b := b.(type) {
+	case *event.Image, *event.ImageResolved:
+		return []channel{{evidence.Arrival, byID}}
+	case *event.Container:
+		return []channel{{evidence.Creation, byID}, {evidence.Start, byID}}
+	case *event.Task:
+		return []channel{{evidence.Start, byID}}
+	case *event.Process:
+		return process(evidence.Command, b.Container)
+	case *event.FileWrite:
+		return process(evidence.Write, b.Container)
+	case *event.Socket:
+		return process(evidence.Connection, b.Container)
+	case *event.Flow:
+		return []channel{{evidence.Connection, byAddress}}
+	case *event.DNS:
+		return []channel{{evidence.Lookup, byAddress}}
+	}
+	return nil
+}
+
+// sight tells which kinds of facts could have been told of the container during
+// its life. Flows prove nothing about a container whose address is not known.
+func (b *subjectBuilder) sight(life interval) map[evidence.Kind]evidence.Sight {
+	known := b.keys()
+	out := map[evidence.Kind]evidence.Sight{}
+	for ch, s := range b.site.coverage {
+		sight := evidence.Untied
+		if known[ch.by] {
+			sight = evidence.Observable
+		}
+		if s.covers(life.widened(event.Skew)) {
+			out[ch.kind] = max(out[ch.kind], sight)
+		}
+	}
+	return out
+}
+
+// keys are the ways in which records can be tied to the container.
+func (b *subjectBuilder) keys() map[key]bool {
+	known := map[key]bool{byID: true}
+	for _, m := range b.members {
+		known[byProcess] = known[byProcess] || len(m.links.pids) > 0
+		known[byAddress] = known[byAddress] || len(m.links.addrs) > 0
+	}
+	for a := range b.c.acts.all() {
+		if known[byProcess] {
+			break
+		}
+		known[byProcess] = a.ofProcess()
+	}
+	return known
+}
+
+// covers reports whether records were told around a life: between the first
+// and the last, as far as clocks differ.
+func (c *span) covers(life interval) bool {
+	early, late := life.to < c.first, life.from > c.last
+	if early {
+		c.wantFirst = max(c.wantFirst, life.to)
+	}
+	if late {
+		c.wantLast = min(c.wantLast, life.from)
+	}
+	return !early && !late
+}

@@ -1,0 +1,90 @@
+package entity
+
+import (
+	"slices"
+	"strings"
+
+	"tidewaiter/event"
+)
+
+// runtimeCall is what a command line of a container runtime's own programs
+// says. Those run on the host, although their parent may be a shim.
+type runtimeCall struct {
+	exec   bool   // it starts a further process in a running container
+	starts string // the container whose processes it starts, or ""
+	makes  string // the container that it makes, or ""
+}
+
+// readRuntimeCall reads the command line of a program that is called like one
+// of a runtime's; nil for any other. A shim carries the container in "-id"; in
+// Kubernetes that is the pod's sandbox.
+func readRuntimeCall(p *event.Process) *runtimeCall {
+	if len(p.Args) == 0 {
+		return nil
+	}
+	switch name := helperName(p.Exe); {
+	case name == "runc", name == "crun", name == "youki", name == "docker-runc":
+		return readOCICall(p.Args[1:])
+	case strings.HasPrefix(name, "containerd-shim"):
+		if i := slices.Index(p.Args, "-id"); i > 0 && i+1 < len(p.Args) {
+			return &runtimeCall{starts: p.Args[i+1]}
+		}
+		return &runtimeCall{}
+	case name == "conmon", name == "docker-containerd-shim":
+		return &runtimeCall{}
+	}
+	return nil
+}
+
+// helperName is the name of a program file. runc runs its init from a copy of
+// itself in memory, so that a container cannot overwrite it.
+func helperName(exe string) string {
+	if strings.HasPrefix(exe, "/memfd:runc_cloned:") {
+		return "runc"
+	}
+	return event.ProgramName(strings.TrimSuffix(exe, " (deleted)"))
+}
+
+// readOCICall reads the arguments of an OCI runtime (runc(8)): options, a
+// sub-command, its options, and the container's id.
+func readOCICall(args []string) *runtimeCall {
+	at := slices.IndexFunc(args, func(a string) bool { return slices.Contains(ociVerbs, a) })
+	switch {
+	case at < 0 && (len(args) == 0 || args[0] != "init" && !strings.HasPrefix(args[0], "--")):
+		return nil
+	case at < 0:
+		return &runtimeCall{}
+	}
+	switch rest := args[at+1:]; args[at] {
+	case "exec":
+		return &runtimeCall{exec: true, starts: firstOperand(rest)}
+	case "run":
+		return &runtimeCall{starts: firstOperand(rest)}
+	case "create":
+		return &runtimeCall{makes: firstOperand(rest)}
+	}
+	return &runtimeCall{}
+}
+
+// ociVerbs are the sub-commands of OCI runtimes.
+var ociVerbs = []string{
+	"create", "start", "run", "exec", "kill", "delete", "state", "events", "update", "pause", "resume", "restore", "checkpoint", "ps", "features",
+}
+
+// ociSwitches are the options of create, run and exec that take no value.
+var ociSwitches = []string{
+	"-t", "--tty", "-d", "--detach", "--no-new-privs", "--ignore-paused", "--no-pivot", "--no-new-keyring", "--no-subreaper", "--keep", "--systemd-cgroup",
+}
+
+// firstOperand is the first argument that is no option and no option's value.
+func firstOperand(args []string) string {
+	for i := 0; i < len(args); i++ {
+		switch a := args[i]; {
+		case !strings.HasPrefix(a, "-"):
+			return a
+		case !strings.Contains(a, "=") && !slices.Contains(ociSwitches, a):
+			i++
+		}
+	}
+	return ""
+}

@@ -1,0 +1,194 @@
+package entity
+
+import (
+	"math"
+	"net/netip"
+
+	"tidewaiter/command"
+	"tidewaiter/event"
+)
+
+// act is something that a process or an address did: ran a program, wrote a
+// file, connected, asked for a name.
+type act struct {
+	event *event.Event
+	site  *site
+	// pid and ppid are the process's, 0 if only an address is told.
+	pid, ppid int
+	// src is the address that did it, invalid for what a process did; dst the
+	// one that it connected to, if it did.
+	src, dst netip.Addr
+	told     string       // container id that the source itself tells, or ""
+	helper   *runtimeCall // what it says if it calls itself a runtime's helper
+
+	place placement
+	// supports is the number of acts that were placed by this helper's record.
+	supports int
+	// named is the number of names that a DNS answer gave to addresses.
+	named int
+	// waiting, queued and gone are where it is: among what the bound on waiting
+	// pushes out, among what is to be placed again, or in no table any more.
+	waiting, queued, gone bool
+	// line is what a command line says, once somebody asked.
+	line *command.Line
+}
+
+func (a *act) when() int64        { return a.event.Time.At }
+func (a *act) compare(o *act) int { return compareEvents(a.event, o.event) }
+func (a *act) untimed() bool      { return a.event.Time.IsZero() }
+
+// newAct makes the act that an event tells, nil if it tells none.
+func (s *site) newAct(e *event.Event) *act {
+	a := &act{event: e, site: s}
+	switch b := e.Body.(type) {
+	case *event.Process:
+		a.pid, a.ppid, a.told = b.PID, b.PPID, b.Container
+	case *event.FileWrite:
+		a.pid, a.ppid, a.told = b.PID, b.PPID, b.Container
+	case *event.Socket:
+		a.pid, a.ppid, a.told, a.dst = b.PID, b.PPID, b.Container, b.Addr.Addr().Unmap()
+		if !a.dst.IsValid() {
+			return nil
+		}
+	case *event.Flow:
+		a.src, a.dst = b.Src.Addr().Unmap(), b.Dst.Addr().Unmap()
+	case *event.DNS:
+		a.src = b.Client.Addr().Unmap()
+	default:
+		return nil
+	}
+	return a
+}
+
+// ofProcess reports whether a process is told, not only an address.
+func (a *act) ofProcess() bool {
+	switch a.event.Body.(type) {
+	case *event.Flow, *event.DNS:
+		return false
+	}
+	return true
+}
+
+// process is the exec record, nil for other acts.
+func (a *act) process() *event.Process {
+	p, _ := a.event.Body.(*event.Process)
+	return p
+}
+
+// processID is what is known of one process id of a host, which means one
+// process after another.
+type processID struct {
+	programs timeline[*act] // the programs it ran
+	acts     timeline[*act] // everything it did, programs included
+	children timeline[*act] // what was done by processes whose parent it was
+	tenures  tenures
+}
+
+func (s *site) pid(n int) *processID {
+	p := s.pids[n]
+	if p == nil {
+		p = &processID{}
+		s.pids[n] = p
+	}
+	return p
+}
+
+// releasePID lets a process id go of which nothing is known any more.
+func (s *site) releasePID(n int) {
+	if p := s.pids[n]; p != nil && p.acts.len()+p.children.len()+len(p.tenures.list) == 0 {
+		delete(s.pids, n)
+	}
+}
+
+// addProcessAct takes in something that a process did.
+func (s *site) addProcessAct(a *act) bool {
+	s.coarsest = max(s.coarsest, a.event.Time.Res)
+	s.pid(a.pid).acts.add(a)
+	s.pid(a.ppid).children.add(a)
+	if a.told != "" {
+		s.vouch(s.container(a.told), +1)
+	}
+	if p := a.process(); p != nil {
+		a.helper = readRuntimeCall(p)
+		if !a.untimed() {
+			s.pid(a.pid).programs.add(a)
+			s.enqueueChildren(a, math.MinInt64)
+		}
+		s.addToMount(a)
+	}
+	s.addReached(a)
+	s.enqueue(a)
+	s.r.wait(a)
+	return true
+}
+
+// removeProcessAct takes it out again.
+func (s *site) removeProcessAct(a *act) {
+	pid, parent := s.pids[a.pid], s.pids[a.ppid]
+	pid.acts.remove(a)
+	parent.children.remove(a)
+	if a.told != "" {
+		s.vouch(s.container(a.told), -1)
+	}
+	if a.process() != nil {
+		if !a.untimed() {
+			s.enqueueChildren(a, math.MinInt64)
+			pid.programs.remove(a)
+		}
+		s.removeFromMount(a)
+	}
+	s.removeReached(a)
+	s.releasePID(a.pid)
+	s.releasePID(a.ppid)
+}
+
+// parentOf finds the record of what the parent was running: the last program
+// of the parent's id that did not begin later. The kernel counts process ids
+// up, so of two records of one instant the parent's is the one with the
+// smaller id; this also keeps forged records from being each other's parents.
+// When the container ended in which the parent ran, its id is another
+// process's.
+func (s *site) parentOf(a *act) *act {
+	parent := s.pids[a.ppid]
+	if parent == nil || a.ppid <= 0 || a.untimed() {
+		return nil
+	}
+	for p := range parent.programs.back(a.when()) {
+		if p.when() == a.when() && p.pid >= a.pid {
+			continue
+		}
+		if c := p.place.owner; c != nil && c.over(p.when(), a.when()) {
+			return nil
+		}
+		return p
+	}
+	return nil
+}
+
+// enqueueChildren places again what names p's process as its parent while it
+// ran p, from an instant on.
+func (s *site) enqueueChildren(p *act, since int64) {
+	id := s.pids[p.pid]
+	during := interval{max(p.when(), since), math.MaxInt64}
+	if next, ok := id.programs.after(p); ok {
+		during.to = next.when()
+	}
+	for child := range id.children.between(during) {
+		s.enqueue(child)
+		if c := child.place.owner; c != nil {
+			s.markDirty(c) // also what is derived of the parent's record
+		}
+	}
+}
+
+// enqueueProcess places again what a process did, and what named it as parent,
+// in the time of a tenure.
+func (s *site) enqueueProcess(l pidTenure) {
+	id, during := s.pids[l.pid], s.reach(l.when, event.Skew)
+	for a := range id.acts.between(during) {
+		s.enqueue(a)
+	}
+	for a := range id.children.between(during) {
+		s.enqueue(a)
+	}
+}

@@ -1,0 +1,334 @@
+package entity
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"tidewaiter/event"
+)
+
+// site is one host, or whatever place records name together: process ids,
+// container ids, tags and bridge addresses mean something only inside it.
+type site struct {
+	r     *Resolver
+	place event.Place
+
+	containers map[string]*container
+	byPrefix   map[string][]*container // by the first 12 hex digits of an id
+	pids       map[int]*processID
+	addrs      map[netip.Addr]*address
+	mounts     map[string]*mount // by device number
+	answers    answers
+	images     imageStore
+	coverage   map[channel]*span
+	hosts      []*event.Event // what inventories say of the host
+	hostAddrs  map[netip.Addr]bool
+	coarsest   int64 // the coarsest resolution of any act's time
+
+	// changed are the containers whose links are to be derived anew, queue
+	// what is to be placed again, emptied the containers that may be gone.
+	changed map[*container]bool
+	queue   []*act
+	emptied map[*container]bool
+}
+
+func newSite(r *Resolver, p event.Place) *site {
+	s := &site{
+		r: r, place: p,
+		containers: map[string]*container{},
+		byPrefix:   map[string][]*container{},
+		pids:       map[int]*processID{},
+		addrs:      map[netip.Addr]*address{},
+		mounts:     map[string]*mount{},
+		coverage:   map[channel]*span{},
+		hostAddrs:  map[netip.Addr]bool{},
+		changed:    map[*container]bool{},
+		emptied:    map[*container]bool{},
+	}
+	s.images = newImageStore(s)
+	return s
+}
+
+// shortID is the length of the ids that Docker prints for people, longID that
+// of whole ones.
+const (
+	shortID = 12
+	longID  = 64
+)
+
+// idPrefix is the part by which a short id finds its long one, "" for ids that
+// are no hash.
+func idPrefix(id string) string {
+	if len(id) < shortID || strings.Trim(id, "0123456789abcdef") != "" {
+		return ""
+	}
+	return id[:shortID]
+}
+
+// container finds or makes the container with exactly this id.
+func (s *site) container(id string) *container {
+	c := s.containers[id]
+	if c == nil {
+		c = newContainer(s, id)
+		s.containers[id] = c
+		if p := idPrefix(id); p != "" {
+			s.byPrefix[p] = append(s.byPrefix[p], c)
+		}
+	}
+	return c
+}
+
+// remove takes a container out that nothing is known of any more.
+func (s *site) remove(c *container) {
+	s.r.dirty[c.subjectID()] = true
+	s.images.watch(c, nil)
+	delete(s.containers, c.id)
+	if p := idPrefix(c.id); p != "" {
+		s.byPrefix[p] = slices.DeleteFunc(s.byPrefix[p], func(o *container) bool { return o == c })
+		if len(s.byPrefix[p]) == 0 {
+			delete(s.byPrefix, p)
+		}
+	}
+}
+
+// vouch counts records that name a container by its id.
+func (s *site) vouch(c *container, by int) {
+	before := c.vouched
+	c.vouched += by
+	if c.vouched == 0 {
+		s.emptied[c] = true
+	}
+	if p := idPrefix(c.id); len(c.id) == longID && p != "" && (before > 0) != (c.vouched > 0) {
+		s.regardPrefix(p)
+	}
+}
+
+// regardPrefix places everything again that ids with one prefix have a part
+// in: what a short one means may be another container now.
+func (s *site) regardPrefix(p string) {
+	if len(s.byPrefix[p]) < 2 {
+		return
+	}
+	for _, c := range s.byPrefix[p] {
+		s.r.dirty[c.subjectID()] = true
+		for a := range c.acts.all() {
+			s.enqueue(a)
+		}
+		for _, own := range c.links.pids {
+			for _, l := range own {
+				s.enqueueProcess(l)
+			}
+		}
+		for _, l := range c.links.addrs {
+			s.enqueueAddress(l)
+		}
+		for device := range c.devices {
+			s.enqueueMount(device, always)
+		}
+	}
+}
+
+// named finds the container that an id means, which may be short, and makes it
+// if there is none.
+func (s *site) named(id string) *container {
+	if long := s.longOf(id); long != nil {
+		return long
+	}
+	return s.container(id)
+}
+
+// longOf is the only container whose long id begins with a short one.
+func (s *site) longOf(id string) *container {
+	var long *container
+	if len(id) == longID || idPrefix(id) == "" {
+		return nil
+	}
+	for _, o := range s.byPrefix[id[:shortID]] {
+		if o.vouched > 0 && len(o.id) == longID && strings.HasPrefix(o.id, id) {
+			if long != nil {
+				return nil
+			}
+			long = o
+		}
+	}
+	return long
+}
+
+// canonical gives the container that c's id means: the one with the long id,
+// else c itself.
+func (c *container) canonical() *container {
+	if long := c.site.longOf(c.id); long != nil {
+		return long
+	}
+	return c
+}
+
+// members lists the records of one container: itself and the short ids that
+// mean it.
+func (c *container) members() []*container {
+	out := []*container{c}
+	if len(c.id) != longID || idPrefix(c.id) == "" {
+		return out
+	}
+	for _, o := range c.site.byPrefix[c.id[:shortID]] {
+		if o != c && o.canonical() == c {
+			out = append(out, o)
+		}
+	}
+	slices.SortFunc(out, func(a, b *container) int { return strings.Compare(a.id, b.id) })
+	return out
+}
+
+func (s *site) markDirty(c *container) { s.r.dirty[c.canonical().subjectID()] = true }
+
+// enqueue has an act placed again.
+func (s *site) enqueue(a *act) {
+	if !a.queued && !a.gone {
+		a.queued = true
+		s.queue = append(s.queue, a)
+	}
+}
+
+// reach is the stretch of times at which acts can fit an interval, when the
+// clocks may be apart by slack.
+func (s *site) reach(i interval, slack int64) interval {
+	r := i.widened(slack)
+	r.from = interval{r.from, 0}.widened(s.coarsest).from
+	return r
+}
+
+// settle brings links and placements up to date with the events taken in.
+// Doing so for many at once costs little more than for one.
+func (s *site) settle() {
+	for len(s.changed)+len(s.queue)+len(s.emptied) > 0 {
+		for c := range s.changed {
+			s.relink(c)
+		}
+		clear(s.changed)
+		for len(s.queue) > 0 {
+			batch := s.queue
+			s.queue = nil
+			for _, a := range batch {
+				if a.queued = false; !a.gone {
+					s.assign(a)
+				}
+			}
+		}
+		for c := range s.emptied {
+			if c.empty() && s.containers[c.id] == c {
+				s.remove(c)
+			}
+		}
+		clear(s.emptied)
+	}
+}
+
+// relink derives a container's links anew and has placed again what they, or
+// their absence, decide.
+func (s *site) relink(c *container) {
+	if c.stale[""] {
+		ends := c.links.ends
+		c.links.starts, c.links.ends = c.startsAndEnds()
+		if since := firstDifference(ends, c.links.ends); since < math.MaxInt64 {
+			s.enqueueOutlived(c, since)
+			for exec := range c.execs { // an exec ends with its container
+				c.stale[exec] = true
+			}
+		}
+		s.relinkMounts(c)
+		s.relinkAddresses(c)
+	}
+	for exec := range c.stale {
+		now := pidTenures(c.turns, nil, c.links.ends)
+		if exec != "" {
+			now = pidTenures(c.execs[exec], exits(c.execs[exec]), c.links.ends)
+		}
+		s.relinkProcess(c, exec, now)
+	}
+	clear(c.stale)
+	s.markDirty(c)
+}
+
+func (s *site) relinkProcess(c *container, exec string, now []pidTenure) {
+	gone, come := difference(c.links.pids[exec], now)
+	for _, l := range gone {
+		s.pids[l.pid].tenures.remove(tenure{c, exec, l.when})
+		s.enqueueProcess(l)
+		s.releasePID(l.pid)
+	}
+	for _, l := range come {
+		s.pid(l.pid).tenures.add(tenure{c, exec, l.when})
+		s.enqueueProcess(l)
+	}
+	if c.links.pids[exec] = now; len(now) == 0 {
+		delete(c.links.pids, exec)
+	}
+}
+
+func (s *site) relinkAddresses(c *container) {
+	now := c.addrTenures(c.links)
+	gone, come := difference(c.links.addrs, now)
+	for _, l := range gone {
+		s.addrs[l.addr].tenures.remove(tenure{c, "", l.when})
+		s.enqueueAddress(l)
+		s.releaseAddress(l.addr)
+	}
+	for _, l := range come {
+		s.address(l.addr).tenures.add(tenure{c, "", l.when})
+		s.enqueueAddress(l)
+	}
+	c.links.addrs = now
+}
+
+// difference lists what is only in the first list and what is only in the
+// second.
+func difference[T comparable](before, after []T) (gone, come []T) {
+	was := make(map[T]bool, len(before))
+	for _, x := range before {
+		was[x] = true
+	}
+	for _, x := range after {
+		if !was[x] {
+			come = append(come, x)
+		}
+		delete(was, x)
+	}
+	for x := range was {
+		gone = append(gone, x)
+	}
+	return gone, come
+}
+
+// firstDifference is the earliest time that is only in one of two ordered
+// lists, the greatest number if they are equal.
+func firstDifference(a, b []int64) int64 {
+	for i := range max(len(a), len(b)) {
+		switch {
+		case i == len(a):
+			return b[i]
+		case i == len(b):
+			return a[i]
+		case a[i] != b[i]:
+			return min(a[i], b[i])
+		}
+	}
+	return math.MaxInt64
+}
+
+// enqueueOutlived places again what names a parent in a container of which it
+// is now known otherwise when it ended.
+func (s *site) enqueueOutlived(c *container, since int64) {
+	// Ends before that are the same, so what ran before the last of them is
+	// not concerned.
+	from := int64(math.MinInt64)
+	if i, _ := slices.BinarySearch(c.links.ends, since); i > 0 {
+		from = c.links.ends[i-1]
+	}
+	for a := range c.acts.between(interval{from, math.MaxInt64}) {
+		if a.process() != nil {
+			s.enqueueChildren(a, since)
+		}
+	}
+}

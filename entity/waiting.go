@@ -1,0 +1,141 @@
+package entity
+
+import (
+	"cmp"
+	"fmt"
+
+	"tidewaiter/event"
+)
+
+// waiter is an act in the order in which bounds push out: by the time at which
+// its record was written.
+type waiter struct{ *act }
+
+func (w waiter) when() int64 { return w.event.RecordTime() }
+
+func (w waiter) compare(o waiter) int {
+	return cmp.Or(cmp.Compare(w.when(), o.when()), w.event.ID.Compare(o.event.ID))
+}
+
+// name says what it is, for the account.
+func (w waiter) name() string {
+	if w.ofProcess() {
+		return fmt.Sprintf("process %d on %s", w.pid, w.site.place)
+	}
+	return fmt.Sprintf("connection from %s on %s", w.src, w.site.place)
+}
+
+// What a bound pushes out, for the account.
+const (
+	droppedWaiting = "behaviour that no container could be found for"
+	droppedBusy    = "behaviour of one container beyond its bound"
+	droppedNames   = "names from DNS answers"
+	droppedImages  = "image records"
+)
+
+// wait keeps an act among those that the bound on waiting pushes out, or takes
+// it from there. What belongs to nobody (yet) waits, except records that place
+// others, tell of a creation, or name addresses: those are needed.
+func (r *Resolver) wait(a *act) {
+	needed := a.supports > 0 || a.named > 0 || a.place.helper && a.helper.makes != ""
+	waits := !a.gone && a.place.owner == nil && !needed
+	switch {
+	case waits == a.waiting:
+	case waits:
+		r.waiting.add(waiter{a})
+	default:
+		r.waiting.remove(waiter{a})
+	}
+	a.waiting = waits
+}
+
+// exceeded reports that so much more than a limit is held that it pays to look
+// what can be pushed out.
+func exceeded(n, limit int) bool { return n > limit+limit/8 }
+
+// maxNames bounds the names that an account lists of what a bound pushed out.
+const maxNames = 10
+
+// settle brings every site up to date and keeps the bounds.
+func (r *Resolver) settle() {
+	for again := true; again; {
+		for _, s := range r.sites {
+			s.settle()
+		}
+		again = r.pushOut()
+	}
+}
+
+// pushOut drops what is beyond the bounds and reports whether there was any.
+func (r *Resolver) pushOut() bool {
+	any := false
+	for c := range r.busy {
+		for c.acts.len() > r.limits.PerContainer {
+			latest, _ := c.acts.last(always.to)
+			r.drop(droppedBusy, c.subjectID().String())
+			r.release(latest)
+			any = true
+		}
+	}
+	clear(r.busy)
+	for _, s := range r.sites {
+		for s.answers.names > r.limits.Names {
+			oldest, _ := s.answers.first()
+			r.counts.Dropped[droppedNames] += oldest.named - 1
+			r.drop(droppedNames, oldest.event.Body.(*event.DNS).Query)
+			s.removeNames(oldest.act)
+			r.wait(oldest.act)
+			any = true
+		}
+	}
+	for r.waiting.len() > r.limits.Waiting {
+		oldest, _ := r.waiting.first()
+		r.drop(droppedWaiting, oldest.name())
+		r.release(oldest.act)
+		any = true
+	}
+	return any
+}
+
+// drop counts something that a bound pushed out.
+func (r *Resolver) drop(what, name string) {
+	if r.counts.Dropped[what]++; len(r.counts.DroppedNames[what]) < maxNames {
+		r.counts.DroppedNames[what] = append(r.counts.DroppedNames[what], name)
+	}
+}
+
+// release takes an act out that the caller then need not keep either.
+func (r *Resolver) release(a *act) {
+	a.site.take(a)
+	r.released = append(r.released, a.event.ID)
+}
+
+// take takes an act out of every table.
+func (s *site) take(a *act) {
+	old := a.place
+	a.gone, a.place = true, placement{}
+	if c := old.owner; c != nil {
+		c.acts.remove(a)
+		s.markDirty(c)
+		s.emptied[c] = true
+	}
+	s.support(old.by, -1)
+	if a.process() != nil {
+		s.moveOnMount(a, old, placement{})
+		s.countCreation(a, old.helper, false)
+	}
+	if a.ofProcess() {
+		s.removeProcessAct(a)
+	} else {
+		s.removeAddressAct(a)
+	}
+	s.r.wait(a)
+}
+
+// Released gives the ids of the events that the Resolver has let go since the
+// last call, so that the caller can, too.
+func (r *Resolver) Released() []event.ID {
+	ids := r.released
+	r.released = nil
+	return ids
+}

@@ -1,0 +1,244 @@
+package entity
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"tidewaiter/event"
+	"tidewaiter/evidence"
+	"tidewaiter/image"
+)
+
+// Random sets of events in which everything collides: a few process ids,
+// addresses, devices, names and instants, records that contradict each other,
+// programs that pose as others. Whatever they mean, every order of delivery
+// and every pattern of looks must tell the same, all tables must agree, and
+// what is let go must be gone.
+func TestRandomWorlds(t *testing.T) {
+	worlds := uint64(2000)
+	if testing.Short() {
+		worlds = 300
+	}
+	owned, ambiguous, arrivals, named := 0, 0, 0, 0
+	for seed := range worlds {
+		w := &randomWorld{story: newStory(t), rng: rand.New(rand.NewPCG(seed, 11))}
+		w.fill(5 + w.rng.IntN(60))
+		r := w.tryOrders(seed)
+		if t.Failed() {
+			t.Fatalf("world %d:\n%s", seed, w)
+		}
+		c := r.Counts()
+		owned += c.Placed
+		ambiguous += c.Ambiguous
+		for _, id := range r.Subjects() {
+			sub, _ := r.Subject(id)
+			arrivals += len(sub.Of(evidence.Arrival))
+			for _, f := range sub.Of(evidence.Connection) {
+				named += len(f.Connection.Domains)
+			}
+		}
+		w.forgetAll(r)
+	}
+	t.Logf("%d records placed, %d ambiguous, %d arrivals, %d names", owned, ambiguous, arrivals, named)
+	if n := int(worlds); owned < n || ambiguous < n/4 || arrivals < n/4 || named < n/20 {
+		t.Error("the worlds are too tame to prove anything")
+	}
+}
+
+func (w *randomWorld) tryOrders(seed uint64) *Resolver {
+	w.t.Helper()
+	n := len(w.events)
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+	}
+	r, want := w.deliver("in order", order, func(int) bool { return false })
+	for try := range uint64(4) {
+		rng := rand.New(rand.NewPCG(seed, 100+try))
+		name := fmt.Sprintf("order %d", try)
+		other, got := w.deliver(name, rng.Perm(n), func(int) bool { return try > 0 && rng.IntN(4) == 0 })
+		w.same(name, got, want)
+		if a, b := counts(other), counts(r); a != b {
+			w.t.Errorf("%s: counts %s, want %s", name, a, b)
+		}
+		if a, b := fmt.Sprint(other.Family().Edges()), fmt.Sprint(r.Family().Edges()); a != b {
+			w.t.Errorf("%s: edges %s, want %s", name, a, b)
+		}
+	}
+	return r
+}
+
+// forgetAll lets everything go, in any order.
+func (w *randomWorld) forgetAll(r *Resolver) {
+	w.t.Helper()
+	for {
+		all := r.Subjects()
+		if len(all) == 0 {
+			break
+		}
+		r.Forget(all[w.rng.IntN(len(all))])
+		checkConsistency(w.t, r)
+	}
+	letGo(r)
+	checkEmpty(w.t, r)
+}
+
+// randomWorld makes a random set of events.
+type randomWorld struct {
+	*story
+	rng *rand.Rand
+}
+
+func (w *randomWorld) String() string {
+	var b strings.Builder
+	for i, e := range w.events {
+		fmt.Fprintf(&b, "%3d %s %12d %s %+v\n", i+1, e.Place, e.Time.At-epoch, e.Body.Kind(), e.Body)
+	}
+	return b.String()
+}
+
+func pick[T any](w *randomWorld, from ...T) T { return from[w.rng.IntN(len(from))] }
+
+// fill adds n random events.
+func (w *randomWorld) fill(n int) {
+	for range n {
+		w.place = pick(w, event.Place{Host: "h"}, event.Place{Host: "h"}, event.Place{Host: "h"}, event.Place{Host: "g"}, event.Place{})
+		at := w.when()
+		switch k := w.rng.IntN(20); {
+		case k < 5:
+			w.process(at)
+		case k < 10:
+			w.lifeEvent(at)
+		case k < 13:
+			w.description()
+		case k < 15:
+			w.traffic(at)
+		case k < 19:
+			w.imageEvent(at)
+		default:
+			w.add(-1, event.Inventory, &event.HostDescription{Addrs: []netip.Addr{w.addr()}})
+		}
+		if w.rng.IntN(4) == 0 && !w.last().Time.IsZero() {
+			w.last().Time.Res = pick(w, event.Second, 10*event.Millisecond)
+			w.last().Time.At -= w.last().Time.At % w.last().Time.Res
+		}
+		if w.rng.IntN(8) == 0 {
+			w.last().Record = sec(w.when())
+		}
+	}
+}
+
+func (w *randomWorld) when() float64 {
+	if w.rng.IntN(3) > 0 {
+		return float64(w.rng.IntN(8)) + pick(w, 0, 0, 0.1, 0.25, 0.251)
+	}
+	return float64(w.rng.IntN(400)) + pick(w, 0, 86_400.0)
+}
+
+func (w *randomWorld) id() string {
+	return pick(w, containerA, containerA, containerB, containerB, containerA[:12], containerA[:12]+strings.Repeat("9", 52), "free")
+}
+
+func (w *randomWorld) pid() int { return 10 + w.rng.IntN(5) }
+func (w *randomWorld) addr() netip.Addr {
+	return pick(w, ip("172.17.0.2"), ip("::ffff:172.17.0.2"), ip("172.17.0.3"), ip("203.0.113.5"))
+}
+
+func (w *randomWorld) process(at float64) {
+	args := pick(w, []string{"sh"}, []string{"sh", "-c", "check"}, []string{"check"}, []string{"curl", "-o", "/bin/x", "http://203.0.113.5/"}, []string{"x"},
+		[]string{"runc", "exec", w.id()}, []string{"runc", "create", w.id()}, []string{"runc", "run", w.id()}, []string{"runc", "init"},
+		[]string{"containerd-shim-runc-v2", "-id", w.id()})
+	ppid := w.pid()
+	if w.rng.IntN(6) == 0 {
+		ppid = 1
+	}
+	switch w.rng.IntN(8) {
+	case 0:
+		w.add(at, event.Auditd, &event.FileWrite{PID: w.pid(), PPID: ppid, Path: "/bin/x"})
+	case 1:
+		w.add(at, event.Auditd, &event.Socket{PID: w.pid(), PPID: ppid, Addr: netip.AddrPortFrom(w.addr(), 80)})
+	default:
+		w.run(at, w.pid(), ppid, args...).Device = pick(w, "00:27", "00:27", "00:28", "fe:00")
+		if w.rng.IntN(8) == 0 {
+			w.last().Body.(*event.Process).Container = w.id()
+		}
+	}
+}
+
+func (w *randomWorld) lifeEvent(at float64) {
+	switch w.rng.IntN(8) {
+	case 0, 1:
+		w.task(at, w.id(), w.pid())
+	case 2:
+		w.taskExit(at, w.id(), w.pid())
+	case 3:
+		w.add(at, event.Containerd, &event.Task{Action: pick(w, event.TaskStart, event.TaskCreate, event.TaskExit), Container: w.id(), ExecID: pick(w, "e", "f"), PID: w.pid()})
+	case 4, 5:
+		w.add(at, event.Docker, &event.Container{
+			Action: pick(w, event.ContainerCreate, event.ContainerStart, event.ContainerExit, event.ContainerRemove, event.ContainerUpdate),
+			ID:     w.id(), Image: w.ref(), Name: pick(w, "", "n"),
+		})
+	case 6:
+		w.add(at, event.Docker, &event.NetworkAttachment{Container: w.id(), NetworkID: pick(w, "n", "m"), Connected: w.rng.IntN(2) == 0})
+	case 7:
+		w.add(at, event.Docker, &event.ExecStarted{Container: w.id(), ExecID: "e", Command: pick(w, "", "check", "sh -c check")})
+	}
+}
+
+func (w *randomWorld) description() {
+	b := w.describe(w.id(), pick(w, "n", "m", ""), w.addr().String())
+	if w.rng.IntN(2) == 0 {
+		b.PID = w.pid()
+		b.StartedAt = event.Time{At: sec(w.when()), Res: 1}
+		b.CreatedAt = b.StartedAt
+	}
+	b.HealthCheck = pick(w, nil, []string{"check"}, []string{"sh", "-c", "check"})
+	if w.rng.IntN(3) == 0 {
+		b.Image, b.ImageID = w.ref(), w.sum()
+	}
+}
+
+func (w *randomWorld) traffic(at float64) {
+	if w.rng.IntN(8) == 0 {
+		at = -1
+	}
+	src := netip.AddrPortFrom(w.addr(), 4000)
+	if w.rng.IntN(2) == 0 {
+		w.add(at, event.Conntrack, &event.Flow{Protocol: "tcp", Src: src, Dst: netip.AddrPortFrom(w.addr(), 80)})
+		return
+	}
+	if w.rng.IntN(6) == 0 {
+		src = netip.AddrPort{}
+	}
+	w.add(at, event.Zeek, &event.DNS{Client: src, Query: pick(w, "", "a.example", "b.example"), Addrs: []netip.Addr{w.addr(), w.addr()}})
+}
+
+func (w *randomWorld) sum() image.Digest { return sum(w.rng.IntN(5)) }
+
+func (w *randomWorld) ref() image.Reference {
+	return image.ParseDocker(pick(w, "", "web:1", "web:1", "web:2", "x.example/app:1", "web@"+w.sum().String(), w.sum().String(), w.sum().Short()))
+}
+
+func (w *randomWorld) imageEvent(at float64) {
+	actions := []event.ImageAction{
+		event.ImagePull, event.ImageLoad, event.ImageImport, event.ImageBuild, event.ImageCommit, event.ImageCreate,
+		event.ImageUpdate, event.ImageTag, event.ImageUntag, event.ImageDelete, event.ImagePush,
+	}
+	switch w.rng.IntN(6) {
+	case 0:
+		w.add(at, event.Dockerd, &event.ImageResolved{Reference: w.ref(), Digest: w.sum()})
+	case 1, 2:
+		w.stored(at, pick(w, event.ImageCreate, event.ImageUpdate), pick(w, "web:1", "web:2", "x.example/app:1", "web@"+w.sum().String(), w.sum().String()))
+	case 3:
+		w.inspectImage(w.sum(), pick(w, nil, []string{"web:1"}, []string{"web:1", "web:2"}), pick(w, nil, []string{"web@" + w.sum().String()}, []string{"web@" + w.sum().String(), "y@" + w.sum().String()}))
+	default:
+		d := image.Digest{}
+		if w.rng.IntN(2) == 0 {
+			d = w.sum()
+		}
+		w.add(at, event.Docker, &event.Image{Action: pick(w, actions...), Reference: w.ref(), Digest: d})
+	}
+}

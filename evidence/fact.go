@@ -1,0 +1,194 @@
+// Package evidence holds what is known of one subject: a set of facts, each
+// resting on an event, and what the subject is. Nothing here judges.
+//
+// In: events that the entity room has placed, with what it knows of the
+// container. Out: a Subject that the analytics assess. A Subject is a function
+// of the set of its events; the order in which they came has no trace in it.
+package evidence
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"tidewaiter/command"
+	"tidewaiter/event"
+	"tidewaiter/image"
+)
+
+// Kind says which part of a story a fact tells.
+type Kind string
+
+// The kinds of facts.
+const (
+	Arrival    Kind = "arrival"    // an image came to the host
+	Creation   Kind = "creation"   // the container was created
+	Start      Kind = "start"      // it was started
+	Command    Kind = "command"    // a program ran in it
+	Connection Kind = "connection" // it connected to somebody
+	Lookup     Kind = "lookup"     // it asked for a name
+	Write      Kind = "write"      // it wrote a file
+	Exit       Kind = "exit"       // it ended
+	Plain      Kind = "event"      // a plain JSON event, for trying a detection
+)
+
+// Kinds lists every kind.
+func Kinds() []Kind {
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Exit, Plain}
+}
+
+// Fact is one thing that an event says about a subject.
+type Fact struct {
+	Kind Kind
+	// Event is what it rests on. Shared, never changed.
+	Event *event.Event
+	// Command is set for Command.
+	Command *CommandFact
+	// Connection is set for Connection.
+	Connection *ConnectionFact
+}
+
+// CommandFact is what is known of a command that ran.
+type CommandFact struct {
+	command.Line
+	Exe, Script string
+	UID         int
+	TTY         bool
+	// HealthCheck is set for the container's own health check and what it
+	// started.
+	HealthCheck bool
+	// Dropped is the file that it runs, its program or a script, if that was
+	// written or downloaded in this container before; else "".
+	Dropped string
+	// First is set for the container's entry point process.
+	First bool
+	// Exec is set when it was started through the runtime's exec and not by
+	// the container itself.
+	Exec bool
+}
+
+// ConnectionFact is what is known of a connection.
+type ConnectionFact struct {
+	Remote netip.AddrPort
+	// Domains are the names that the remote address was known by when the
+	// connection began, from DNS answers, sorted.
+	Domains []string
+}
+
+// Compare orders facts by time, then by event id, then by kind.
+func (f Fact) Compare(o Fact) int {
+	return cmp.Or(f.Event.Time.Compare(o.Event.Time), f.Event.ID.Compare(o.Event.ID), cmp.Compare(f.Kind, o.Kind))
+}
+
+// SubjectID names a subject for as long as it is known: its kind, where it is,
+// and its id there.
+type SubjectID struct {
+	Kind  string      `cbor:"1,keyasint"` // "container", "event"
+	Place event.Place `cbor:"2,keyasint"`
+	ID    string      `cbor:"3,keyasint"`
+}
+
+// String names the subject for people and as part of a finding's id.
+func (s SubjectID) String() string { return s.Kind + ":" + s.Place.String() + ":" + s.ID }
+
+// Compare orders subjects.
+func (s SubjectID) Compare(o SubjectID) int { return cmp.Compare(s.String(), o.String()) }
+
+// Sight says whether facts of a kind could have been told of a subject. Only
+// where they could does their absence prove anything.
+type Sight uint8
+
+const (
+	// NoSource: no source recorded that kind of facts then.
+	NoSource Sight = iota
+	// Untied: one did, but nothing ties its records to this subject; its
+	// address may not be known.
+	Untied
+	// Observable: they would have been told.
+	Observable
+)
+
+// Subject is everything known about one subject at one moment.
+type Subject struct {
+	ID SubjectID
+	// Facts in Compare order.
+	Facts []Fact
+	// Container tells what the container is; nil for a plain subject.
+	Container *Container
+	// Sight tells of each kind of facts what the sources at the subject's
+	// place could have told of it during its life.
+	Sight map[Kind]Sight
+	// Repeated is the number of facts left out because they say the same as
+	// earlier ones; Dropped is the number that the bound on facts dropped.
+	Repeated, Dropped int
+}
+
+// Container is what is known of a container.
+type Container struct {
+	ID, Name  string
+	Host      string
+	Cluster   string
+	Namespace string // Kubernetes namespace, or ""
+	Pod       string
+	Image     Image
+	Risk      event.Risk
+	Labels    map[string]string
+}
+
+// ImageOrigin says how an image came to its host.
+type ImageOrigin string
+
+// Origins of an image.
+const (
+	OriginUnknown  ImageOrigin = ""         // nobody told
+	OriginRegistry ImageOrigin = "registry" // pulled, or known by a registry's digest
+	OriginLoad     ImageOrigin = "load"
+	OriginImport   ImageOrigin = "import"
+	OriginBuild    ImageOrigin = "build"
+	OriginCommit   ImageOrigin = "commit"
+	OriginLocal    ImageOrigin = "local" // in the store without any registry's digest
+)
+
+// Image is the image that a container was made of.
+type Image struct {
+	// Reference is what the creation named; a claim.
+	Reference image.Reference
+	// Digests are the digests known for what was run and for everything known
+	// to contain it, sorted.
+	Digests []image.Digest
+	// Canonical is the digest by which the artefact is named, zero if no
+	// digest is known.
+	Canonical image.Digest
+	Origin    ImageOrigin
+}
+
+// Name is the reference by which people know the image: what the creation
+// typed, or the digest.
+func (i Image) Name() string {
+	if s := i.Reference.String(); s != "" {
+		return s
+	}
+	return i.Canonical.String()
+}
+
+// Of gives the subject's facts of one kind, in order.
+func (s *Subject) Of(kinds ...Kind) []Fact {
+	var out []Fact
+	for _, f := range s.Facts {
+		if slices.Contains(kinds, f.Kind) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// First gives the earliest time of the facts of a kind; the zero Time if there
+// are none.
+func (s *Subject) First(kind Kind) event.Time {
+	for _, f := range s.Facts {
+		if f.Kind == kind {
+			return f.Event.Time
+		}
+	}
+	return event.Time{}
+}
