@@ -1,0 +1,344 @@
+package analytic
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"tidewaiter/baseline"
+	"tidewaiter/evidence"
+	"tidewaiter/policy"
+)
+
+// Memory answers when something was first seen.
+type Memory interface {
+	First(baseline.Key) (at int64, ok bool)
+}
+
+// Context is what an assessment depends on beside the subject.
+type Context struct {
+	Policy *policy.Policy
+	Memory Memory
+}
+
+// Assess gives what each family says about a subject, worst first; nothing if
+// nothing is notable. asked are the memory keys whose answers it rests on.
+func (l *Library) Assess(ctx Context, s *evidence.Subject) (found []Assessment, asked []baseline.Key) {
+	ev := l.evaluation(ctx, s)
+	for at := 0; at < len(l.detections); {
+		end := at
+		for end < len(l.detections) && l.detections[end].Family == l.detections[at].Family {
+			end++
+		}
+		if a, ok := ev.family(l.detections[at:end]); ok {
+			found = append(found, a)
+		}
+		at = end
+	}
+	slices.SortStableFunc(found, func(a, b Assessment) int { return int(b.Severity - a.Severity) })
+	return found, ev.asked
+}
+
+// Sightings is what a subject adds to memory.
+func (l *Library) Sightings(ctx Context, s *evidence.Subject) baseline.Sightings {
+	ev := l.evaluation(ctx, s)
+	out := baseline.Sightings{}
+	for _, m := range l.memories {
+		for _, f := range ev.on(m.on) {
+			at := ev.begin
+			if f >= 0 {
+				at = s.Facts[f].Event.Time.At
+			}
+			for _, k := range ev.keys(m, f) {
+				out.See(k, at)
+				out.See(learningKey(m.name), at)
+			}
+		}
+	}
+	return out
+}
+
+// learningKey is under which memory keeps when a kind began to be filled.
+func learningKey(kind string) baseline.Key { return baseline.NewKey("learning", kind) }
+
+// evaluation is one subject being assessed.
+type evaluation struct {
+	lib     *Library
+	ctx     Context
+	scope   *policy.Scope
+	subject *evidence.Subject
+	begin   int64 // when the subject's story began, in Unix nanoseconds
+	vars    varCache
+	asked   []baseline.Key
+	faults  []string
+}
+
+func (l *Library) evaluation(ctx Context, s *evidence.Subject) *evaluation {
+	ev := &evaluation{lib: l, ctx: ctx, subject: s, begin: begin(s)}
+	ev.scope = ctx.Policy.For(attributes(s))
+	ev.vars = newVarCache(ev)
+	return ev
+}
+
+func attributes(s *evidence.Subject) policy.Attributes {
+	c := s.Container
+	if c == nil {
+		return policy.Attributes{Host: s.ID.Place.Host, Cluster: s.ID.Place.Cluster, Account: s.ID.Place.Account}
+	}
+	a := policy.Attributes{Namespace: c.Namespace, Host: c.Host, Cluster: c.Cluster, Account: s.ID.Place.Account}
+	if c.Cluster != "" {
+		a.Node = c.Host
+	}
+	return a
+}
+
+// begin is when a subject's story began: its image's arrival, else its
+// creation, else the first thing known of it.
+func begin(s *evidence.Subject) int64 {
+	at := int64(math.MaxInt64)
+	for _, f := range s.Facts {
+		if !f.Event.Time.IsZero() {
+			at = min(at, f.Event.Time.At)
+		}
+	}
+	return at
+}
+
+func (ev *evaluation) fault(err error) {
+	if text := err.Error(); !slices.Contains(ev.faults, text) {
+		ev.faults = append(ev.faults, text)
+	}
+}
+
+// on lists the facts that something "on" a kind is about, as indexes; -1
+// stands for the subject as a whole.
+func (ev *evaluation) on(kind string) []int {
+	if kind == onSubject {
+		if ev.subject.Container == nil {
+			return nil
+		}
+		return []int{-1}
+	}
+	var out []int
+	for i, f := range ev.subject.Facts {
+		if f.Kind == evidence.Kind(kind) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// keys are the memory keys of a fact.
+func (ev *evaluation) keys(m memory, fact int) []baseline.Key {
+	vars := ev.vars.of("", fact)
+	holds, err := m.when.holds(vars)
+	if err != nil {
+		ev.fault(err)
+		return nil
+	}
+	if !holds {
+		return nil
+	}
+	texts, err := m.keys.texts(vars)
+	if err != nil {
+		ev.fault(err)
+		return nil
+	}
+	out := make([]baseline.Key, len(texts))
+	for i, t := range texts {
+		out[i] = baseline.NewKey(m.name, t)
+	}
+	return out
+}
+
+// unseen reports whether none of a fact's keys was seen before the subject's
+// story began, and whether memory is too young for that to count. A fact
+// without keys is nothing that can be new.
+func (ev *evaluation) unseen(name string, fact int) (unseen, learning bool) {
+	m, _ := ev.lib.memory(name)
+	keys := ev.keys(m, fact)
+	if len(keys) == 0 {
+		return false, false
+	}
+	unseen = true
+	for _, k := range keys {
+		ev.asked = append(ev.asked, k)
+		if at, ok := ev.ctx.Memory.First(k); ok && at < ev.begin {
+			unseen = false
+		}
+	}
+	k := learningKey(name)
+	ev.asked = append(ev.asked, k)
+	since, ok := ev.ctx.Memory.First(k)
+	return unseen, !ok || ev.begin-since < int64(ev.ctx.Policy.Learning)
+}
+
+// fits lists the facts that fit a stage.
+func (ev *evaluation) fits(s *stage, facts []evidence.Fact) ([]int, error) {
+	var out []int
+	for i, f := range facts {
+		if !slices.Contains(s.kinds, f.Kind) || f.Event.Time.IsZero() {
+			continue
+		}
+		holds, err := s.when[f.Kind].holds(ev.vars.of("", i))
+		if err != nil {
+			return nil, err
+		}
+		if holds {
+			out = append(out, i)
+		}
+	}
+	return out, nil
+}
+
+// story is what one detection found in a subject.
+type story struct {
+	detection *detection
+	chain     int // index of the first chain that matched, -1 for none
+	members   map[int]bool
+	finalAt   int64
+	hits      []Hit
+	legs      []Leg
+	raised    bool
+}
+
+func (ev *evaluation) story(d *detection) story {
+	s := story{detection: d, chain: -1, members: map[int]bool{}}
+	for i := range d.chains {
+		t, err := d.chains[i].match(ev, d.ID, ev.subject.Facts)
+		if err != nil {
+			ev.fault(fmt.Errorf("%s, chain %q: %w", d.ID, d.chains[i].name, err))
+			if !errors.Is(err, ErrTooManyTellings) {
+				continue
+			}
+		}
+		members := t.members()
+		if len(members) > 0 && s.chain < 0 {
+			s.chain = i
+			s.finalAt = t.deadline
+		}
+		for _, m := range members {
+			s.members[m] = true
+		}
+	}
+	for _, sig := range d.signals {
+		if h, ok := ev.hit(d, sig, s.members); ok {
+			s.hits = append(s.hits, h)
+		}
+	}
+	s.legs = ev.legs(d, s.members)
+	s.raised = ev.raised(d, s)
+	return s
+}
+
+// counts reports whether a signal may look at a fact: inside a chain of the
+// analytic, or anywhere if the signal or the analytic asks for no chain.
+func counts(d *detection, sig *signal, members map[int]bool, fact int) bool {
+	return len(d.chains) == 0 || sig.anywhere || members[fact]
+}
+
+// hit evaluates one signal.
+func (ev *evaluation) hit(d *detection, sig *signal, members map[int]bool) (Hit, bool) {
+	h := Hit{Signal: sig.name, Group: sig.group, Points: sig.points, Hard: sig.hard, Learning: true}
+	found := false
+	for _, f := range ev.on(sig.on) {
+		if f >= 0 && !counts(d, sig, members, f) {
+			continue
+		}
+		vars := ev.vars.of(d.ID, f)
+		holds, err := sig.when.holds(vars)
+		if err != nil {
+			ev.fault(err)
+			continue
+		}
+		learning := false
+		if holds && sig.unseen != "" {
+			holds, learning = ev.unseen(sig.unseen, f)
+		}
+		if !holds {
+			continue
+		}
+		if !found || (h.Learning && !learning) {
+			var errClear error
+			h.Says, err = sig.says.text(vars)
+			h.Clear, errClear = sig.clear.text(vars)
+			if err := errors.Join(err, errClear); err != nil {
+				ev.fault(err)
+			}
+		}
+		found = true
+		h.Learning = h.Learning && learning
+		if f >= 0 {
+			h.Facts = append(h.Facts, f)
+		}
+	}
+	if h.Learning {
+		h.Points, h.Hard = 0, false
+	}
+	return h, found
+}
+
+// legs tells what is known of each leg of the story.
+func (ev *evaluation) legs(d *detection, members map[int]bool) []Leg {
+	var out []Leg
+	for _, l := range d.legs {
+		got := Leg{Name: l.name, Optional: l.optional, Missing: l.missing, State: Blind}
+		for _, f := range ev.on(string(l.kind)) {
+			holds, err := l.when.holds(ev.vars.of(d.ID, f))
+			if err != nil {
+				ev.fault(err)
+			}
+			if holds && (len(d.chains) == 0 || members[f] || !ev.behaviour(l.kind)) {
+				got.Facts = append(got.Facts, f)
+			}
+		}
+		switch sight := ev.subject.Sight[l.kind]; {
+		case len(got.Facts) > 0:
+			got.State = Seen
+		case sight == evidence.Observable:
+			got.State = Absent
+		case sight == evidence.Untied:
+			got.State = Untied
+		}
+		out = append(out, got)
+	}
+	return out
+}
+
+// behaviour reports the kinds that a window constrains; how the subject came
+// to be belongs to its story at any time.
+func (ev *evaluation) behaviour(k evidence.Kind) bool {
+	return k != evidence.Arrival && k != evidence.Creation && k != evidence.Start
+}
+
+func (ev *evaluation) raised(d *detection, s story) bool {
+	t := ev.lib.scoring.add(s.hits)
+	if d.raise.prog == nil {
+		if len(d.signals) == 0 {
+			return s.chain >= 0
+		}
+		return t.score > 0 || s.learningOnly()
+	}
+	vars := map[string]any{"signals": t.signals, "groups": t.groups, "legs": seenLegs(s.legs), "hard": t.hard, "score": t.score}
+	holds, err := d.raise.holds(vars)
+	if err != nil {
+		ev.fault(err)
+	}
+	return holds
+}
+
+// learningOnly reports that there is something, but only noted.
+func (s story) learningOnly() bool {
+	return slices.ContainsFunc(s.hits, func(h Hit) bool { return h.Learning })
+}
+
+func seenLegs(legs []Leg) []string {
+	names := []string{}
+	for _, l := range legs {
+		if l.State == Seen {
+			names = append(names, l.Name)
+		}
+	}
+	return names
+}

@@ -1,0 +1,184 @@
+package analytic
+
+import (
+	"fmt"
+	"slices"
+
+	"tidewaiter/event"
+	"tidewaiter/evidence"
+)
+
+// maxItems bounds the facts that one finding cites.
+const maxItems = 200
+
+// family puts together what a family's detections found in one subject: one
+// assessment, children inside.
+func (ev *evaluation) family(detections []*detection) (Assessment, bool) {
+	a := Assessment{Subject: ev.subject.ID, Container: ev.subject.Container, Family: detections[0].Family, Scope: ev.scope.Name, Cause: ev.cause()}
+	var head *story
+	members := map[int]bool{}
+	unchained := false
+	for _, d := range detections {
+		if d.Subject != ev.subject.ID.Kind {
+			continue
+		}
+		s := ev.story(d)
+		if head == nil {
+			head = &s
+		}
+		if !s.raised {
+			continue
+		}
+		a.Analytics = append(a.Analytics, Raised{d.ID, d.Strategy, d.Techniques, d.Name})
+		a.Hits = mergeHits(a.Hits, s.hits)
+		a.FinalAt = max(a.FinalAt, s.finalAt)
+		a.Severity = max(a.Severity, d.Severity)
+		unchained = unchained || len(d.chains) == 0
+		for m := range s.members {
+			members[m] = true
+		}
+	}
+	if len(a.Analytics) == 0 {
+		return a, false
+	}
+	a.Legs = head.legs
+	if head.chain >= 0 {
+		a.Chain, a.ChainSays = head.detection.chains[head.chain].name, head.detection.chains[head.chain].says
+	}
+	ev.judge(&a, head.chain)
+	ev.cite(&a, members, unchained)
+	a.Faults = append(ev.faults, letGo(ev.subject)...)
+	return a, a.Severity > None
+}
+
+// letGo says what a bound kept the assessment from seeing.
+func letGo(s *evidence.Subject) []string {
+	var out []string
+	if s.Repeated > 0 {
+		out = append(out, fmt.Sprintf("%d records say the same as others here and are not listed", s.Repeated))
+	}
+	if s.Dropped > 0 {
+		out = append(out, fmt.Sprintf("%d records were not looked at: there are more than %d of one kind", s.Dropped, evidence.MaxOfKind))
+	}
+	return out
+}
+
+// judge scores the hits. A detection without signals keeps the severity that
+// its file states.
+func (ev *evaluation) judge(a *Assessment, chain int) {
+	s := &ev.lib.scoring
+	t := s.add(a.Hits)
+	if s.Multiplier != "" {
+		if m := ev.scope.Setting("", s.Multiplier); m.IsSet() {
+			t.score *= m.Number()
+		}
+	}
+	a.Score = t.score
+	sev, err := s.severity(t, seenLegs(a.Legs))
+	if err != nil {
+		ev.fault(err)
+	}
+	a.Severity = max(a.Severity, sev)
+	a.Confidence = s.confidence(a.Legs, chain)
+	for _, h := range a.Hits {
+		if ev.lib.signals[h.Signal].unseen == "" {
+			continue
+		}
+		a.Learning = a.Learning || h.Learning
+		a.FinalAt = max(a.FinalAt, ev.begin)
+	}
+}
+
+// cite chooses the facts to show: what a leg or a signal rests on first, then
+// the rest of the chain as context, in order.
+func (ev *evaluation) cite(a *Assessment, members map[int]bool, unchained bool) {
+	items := make([]Item, len(ev.subject.Facts))
+	wanted := make([]bool, len(items))
+	strong := make([]bool, len(items))
+	for i, f := range ev.subject.Facts {
+		items[i].Fact = f
+		wanted[i] = members[i] || (unchained && f.Kind == evidence.Plain)
+	}
+	for _, l := range a.Legs {
+		for _, f := range l.Facts {
+			items[f].Leg, wanted[f] = l.Name, true
+		}
+	}
+	for _, h := range a.Hits {
+		for _, f := range h.Facts {
+			items[f].Signals = append(items[f].Signals, h.Signal)
+			wanted[f], strong[f] = true, true
+		}
+	}
+	room := maxItems - count(strong)
+	for i, item := range items {
+		switch {
+		case !wanted[i] || item.Fact.Event.Time.IsZero():
+		case !strong[i] && room <= 0:
+			a.Omitted++
+		default:
+			if !strong[i] {
+				room--
+			}
+			a.Evidence = append(a.Evidence, item)
+		}
+	}
+	a.History = lastBehaviour(a.Evidence)
+}
+
+func count(b []bool) int {
+	n := 0
+	for _, yes := range b {
+		if yes {
+			n++
+		}
+	}
+	return n
+}
+
+// lastBehaviour reports whether the last fact cited that is not about how the
+// subject came to be lies in history; without one, whether the last fact does.
+func lastBehaviour(items []Item) bool {
+	var last *event.Event
+	for _, it := range items {
+		k := it.Fact.Kind
+		if k == evidence.Command || k == evidence.Connection || k == evidence.Lookup || k == evidence.Write || k == evidence.Plain {
+			last = it.Fact.Event
+		}
+	}
+	if last == nil && len(items) > 0 {
+		last = items[len(items)-1].Fact.Event
+	}
+	return last != nil && last.History
+}
+
+// mergeHits adds what a further detection of the family found. A signal counts
+// once; one that only counts as noted gives way to one that counts.
+func mergeHits(all, more []Hit) []Hit {
+	for _, h := range more {
+		i := slices.IndexFunc(all, func(o Hit) bool { return o.Signal == h.Signal })
+		if i < 0 {
+			all = append(all, h)
+			continue
+		}
+		facts := append(slices.Clone(all[i].Facts), h.Facts...)
+		slices.Sort(facts)
+		if all[i].Learning && !h.Learning {
+			all[i] = h
+		}
+		all[i].Facts = slices.Compact(facts)
+	}
+	return all
+}
+
+// cause is what the subject's story is about beyond itself.
+func (ev *evaluation) cause() string {
+	c := ev.subject.Container
+	if c == nil {
+		return ""
+	}
+	if !c.Image.Canonical.IsZero() {
+		return c.Image.Canonical.String()
+	}
+	return c.Image.Reference.Key()
+}

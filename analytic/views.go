@@ -1,0 +1,214 @@
+package analytic
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"tidewaiter/event"
+	"tidewaiter/evidence"
+	"tidewaiter/image"
+	"tidewaiter/policy"
+)
+
+// The structs below are what conditions see, under the names in their tags.
+// They are flat and hold no pointers into the evidence.
+
+// ImageView is the variable "image": the image that the subject was made of.
+type ImageView struct {
+	Reference  string   `cel:"reference"`  // canonical name, or as typed
+	Registry   string   `cel:"registry"`   // host with port
+	Repository string   `cel:"repository"` // host/path
+	Tag        string   `cel:"tag"`
+	Mutable    bool     `cel:"mutable"` // named by tag, without a digest
+	NoTag      bool     `cel:"no_tag"`  // neither tag nor digest was written
+	Invalid    bool     `cel:"invalid"`
+	Digest     string   `cel:"digest"` // canonical digest, or ""
+	Keys       []string `cel:"keys"`   // what memory knows it by: its digests, else its name
+	Origin     string   `cel:"origin"` // "", registry, load, import, build, commit, local
+	IPRegistry bool     `cel:"ip_registry"`
+	IDN        bool     `cel:"idn"`
+
+	ref     image.Reference
+	digests []image.Digest
+}
+
+// ContainerView is the variable "container".
+type ContainerView struct {
+	ID           string   `cel:"id"`
+	Name         string   `cel:"name"`
+	Host         string   `cel:"host"`
+	Cluster      string   `cel:"cluster"`
+	Namespace    string   `cel:"namespace"`
+	Pod          string   `cel:"pod"`
+	Privileged   bool     `cel:"privileged"`
+	Capabilities []string `cel:"capabilities"`
+	Mounts       []string `cel:"mounts"` // paths of the host
+	PIDMode      string   `cel:"pid_mode"`
+	NetworkMode  string   `cel:"network_mode"`
+	IPCMode      string   `cel:"ipc_mode"`
+	Restart      string   `cel:"restart"`
+}
+
+// EndpointView is a place on a network.
+type EndpointView struct {
+	Host    string   `cel:"host"`    // name or address
+	Address string   `cel:"address"` // "" for a name
+	Port    int      `cel:"port"`
+	Scheme  string   `cel:"scheme"`
+	Public  bool     `cel:"public"` // outside the site; a name counts unless it is plainly local
+	Names   []string `cel:"names"`  // names that the address was known by
+
+	addr netip.Addr
+}
+
+// CommandView is the variable "command".
+type CommandView struct {
+	Program       string         `cel:"program"`  // first program's name
+	Programs      []string       `cel:"programs"` // names of all programs, scripts read
+	Text          string         `cel:"text"`
+	Exe           string         `cel:"exe"`
+	Script        string         `cel:"script"`
+	Endpoints     []EndpointView `cel:"endpoints"`
+	Writes        []string       `cel:"writes"`
+	Downloads     bool           `cel:"downloads"`
+	DownloadPiped bool           `cel:"download_piped"`
+	DecodePiped   bool           `cel:"decode_piped"`
+	HealthCheck   bool           `cel:"health_check"`
+	Dropped       string         `cel:"dropped"` // the file that was written before it ran
+	First         bool           `cel:"first"`
+	Exec          bool           `cel:"exec"`
+	TTY           bool           `cel:"tty"`
+	UID           int            `cel:"uid"`
+}
+
+// ConnectionView is the variable "connection".
+type ConnectionView struct {
+	Remote   EndpointView `cel:"remote"`
+	Protocol string       `cel:"protocol"`
+	Service  string       `cel:"service"`
+	Seconds  float64      `cel:"seconds"` // how long it lasted, 0 if unknown
+	BytesOut int          `cel:"bytes_out"`
+	BytesIn  int          `cel:"bytes_in"`
+	Answered bool         `cel:"answered"`
+}
+
+// LookupView is the variable "lookup".
+type LookupView struct {
+	Query string `cel:"query"`
+	Type  string `cel:"type"`
+}
+
+// ArrivalView is the variable "arrival".
+type ArrivalView struct {
+	Action    string `cel:"action"`
+	Reference string `cel:"reference"`
+}
+
+func imageView(c *evidence.Container) ImageView {
+	r := c.Image.Reference
+	v := ImageView{
+		Reference: c.Image.Name(), Registry: r.Domain(), Repository: r.Repository(), Tag: r.Tag(),
+		Mutable: r.Mutable(), NoTag: r.TagImplicit(), Invalid: r.Form() == image.Invalid,
+		Digest: c.Image.Canonical.String(), Origin: string(c.Image.Origin),
+		IPRegistry: r.IPRegistry(), IDN: r.IDN(),
+		ref: r, digests: c.Image.Digests,
+	}
+	for _, d := range c.Image.Digests {
+		v.Keys = append(v.Keys, d.String())
+	}
+	if len(v.Keys) == 0 && r.Key() != "" {
+		v.Keys = []string{r.Key()}
+	}
+	return v
+}
+
+func containerView(c *evidence.Container) ContainerView {
+	v := ContainerView{
+		ID: c.ID, Name: c.Name, Host: c.Host, Cluster: c.Cluster, Namespace: c.Namespace, Pod: c.Pod,
+		Privileged: c.Risk.Privileged, Capabilities: c.Risk.Capabilities,
+		PIDMode: c.Risk.PIDMode, NetworkMode: c.Risk.NetworkMode, IPCMode: c.Risk.IPCMode, Restart: c.Risk.RestartPolicy,
+	}
+	for _, m := range c.Risk.Mounts {
+		v.Mounts = append(v.Mounts, m.Source)
+	}
+	return v
+}
+
+func endpointView(p *policy.Policy, host string, addr netip.Addr, port int, scheme string, names []string) EndpointView {
+	v := EndpointView{Host: host, Port: port, Scheme: scheme, Names: names, addr: addr}
+	if addr.IsValid() {
+		v.Address, v.Public = addr.String(), p.IsPublic(addr)
+		return v
+	}
+	v.Public = !localName(host)
+	return v
+}
+
+// localName reports names that mean the machine or the cluster itself: names
+// without a dot, and the suffixes that RFC 6761, RFC 6762 and Kubernetes
+// reserve for it.
+func localName(host string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	if !strings.Contains(host, ".") {
+		return true
+	}
+	return slices.ContainsFunc([]string{".localhost", ".local", ".svc", ".internal", ".home.arpa"}, func(s string) bool {
+		return strings.HasSuffix(host, s)
+	})
+}
+
+func commandView(p *policy.Policy, c *evidence.CommandFact) CommandView {
+	v := CommandView{
+		Programs: c.Programs, Text: c.Text, Exe: c.Exe, Script: c.Script, Writes: c.Writes,
+		Downloads: c.Downloads, DownloadPiped: c.DownloadPiped, DecodePiped: c.DecodePiped,
+		HealthCheck: c.HealthCheck, Dropped: c.Dropped, First: c.First, Exec: c.Exec, TTY: c.TTY, UID: c.UID,
+	}
+	if len(c.Programs) > 0 {
+		v.Program = c.Programs[0]
+	}
+	for _, e := range c.Endpoints {
+		v.Endpoints = append(v.Endpoints, endpointView(p, e.Host, e.Addr, e.Port, e.Scheme, nil))
+	}
+	return v
+}
+
+func connectionView(p *policy.Policy, f evidence.Fact) ConnectionView {
+	r := f.Connection.Remote
+	v := ConnectionView{
+		Remote:   endpointView(p, r.Addr().String(), r.Addr(), int(r.Port()), "", f.Connection.Domains),
+		BytesOut: -1, BytesIn: -1, Answered: true, Protocol: "tcp",
+	}
+	if b, ok := f.Event.Body.(*event.Flow); ok {
+		v.Protocol, v.Service, v.Answered = string(b.Protocol), b.Service, b.Answered
+		v.BytesOut, v.BytesIn = int(b.BytesOut), int(b.BytesIn)
+		if !b.End.IsZero() && !f.Event.Time.IsZero() {
+			v.Seconds = float64(b.End.At-f.Event.Time.At) / 1e9
+		}
+	}
+	return v
+}
+
+func arrivalView(f evidence.Fact) ArrivalView {
+	b, ok := f.Event.Body.(*event.Image)
+	if !ok {
+		return ArrivalView{}
+	}
+	return ArrivalView{Action: string(b.Action), Reference: b.Reference.String()}
+}
+
+func lookupView(f evidence.Fact) LookupView {
+	b, ok := f.Event.Body.(*event.DNS)
+	if !ok {
+		return LookupView{}
+	}
+	return LookupView{Query: b.Query, Type: b.Type}
+}
+
+func plainView(f evidence.Fact) map[string]any {
+	b, ok := f.Event.Body.(*event.Plain)
+	if !ok {
+		return map[string]any{}
+	}
+	return b.Fields
+}
