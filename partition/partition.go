@@ -1,0 +1,253 @@
+// Package partition is one partition of the stream: the rooms that an event
+// walks through once it has been read, in order. Entity says whom it is about,
+// evidence keeps the facts, memory is fed, the analytics assess, the book
+// keeps the findings.
+//
+// In: events, in any order and as often as they like to come, and what other
+// partitions know. Out: findings, which are a function of the set of events.
+package partition
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"tidewaiter/analytic"
+	"tidewaiter/baseline"
+	"tidewaiter/entity"
+	"tidewaiter/event"
+	"tidewaiter/evidence"
+	"tidewaiter/finding"
+	"tidewaiter/policy"
+)
+
+// Options are what a partition works with.
+type Options struct {
+	// Name tells partitions apart; it must not change between runs.
+	Name    string
+	Library *analytic.Library
+	Policy  *policy.Policy
+	Limits  entity.Limits
+}
+
+// Partition holds the state of one partition. Not safe for concurrent use.
+type Partition struct {
+	opt       Options
+	resolver  *entity.Resolver
+	memory    *baseline.Memory
+	book      *finding.Book
+	events    map[event.ID]*event.Event
+	watermark int64
+	counts    Counts
+
+	// watchers finds the subjects whose assessment rests on a memory key.
+	watchers map[baseline.Key]map[evidence.SubjectID]bool
+	asked    map[evidence.SubjectID][]baseline.Key
+	// found are the subjects about which there is something to tell.
+	found map[evidence.SubjectID]bool
+	// settled is what is said of subjects whose evidence was let go.
+	settled map[evidence.SubjectID][]analytic.Assessment
+	news    news
+}
+
+// Counts are the partition's account.
+type Counts struct {
+	entity.Counts
+	// Events is the number of different events applied; Duplicates how many
+	// deliveries were of an event already known; Unused how many events no
+	// room had a use for.
+	Events, Duplicates, Unused int
+	// Settled is the number of containers whose evidence a bound pushed out;
+	// their findings stand. SettledNames are the first of them.
+	Settled      int
+	SettledNames []string
+	// Late is how often something came for a container that was settled.
+	Late int
+}
+
+// New makes an empty partition.
+func New(opt Options) *Partition {
+	return &Partition{
+		opt:      opt,
+		resolver: entity.New(opt.Limits),
+		memory:   baseline.New(),
+		book:     finding.NewBook(),
+		events:   map[event.ID]*event.Event{},
+		watchers: map[baseline.Key]map[evidence.SubjectID]bool{},
+		asked:    map[evidence.SubjectID][]baseline.Key{},
+		found:    map[evidence.SubjectID]bool{},
+		settled:  map[evidence.SubjectID][]analytic.Assessment{},
+		news:     newNews(),
+	}
+}
+
+// Apply takes in one event. Findings follow at the next Sync.
+func (p *Partition) Apply(e event.Event) {
+	if known := p.events[e.ID]; known != nil {
+		p.counts.Duplicates++
+		p.merge(known, &e)
+		return
+	}
+	p.counts.Events++
+	kept := &e
+	if !p.resolver.Apply(kept) {
+		p.counts.Unused++
+		return
+	}
+	p.events[e.ID] = kept
+	for _, id := range p.resolver.Released() {
+		delete(p.events, id)
+	}
+}
+
+// merge unites two deliveries of one event: the first citation in order is
+// kept, and it is history only if every delivery is.
+func (p *Partition) merge(known, again *event.Event) {
+	before := *known
+	if again.Origin.Compare(known.Origin) < 0 {
+		known.Origin = again.Origin
+	}
+	known.History = known.History && again.History
+	if known.History != before.History || known.Origin.Compare(before.Origin) != 0 {
+		p.resolver.Touch(known)
+	}
+}
+
+// Advance moves the watermark: no record from before it is to come any more.
+// It never goes back.
+func (p *Partition) Advance(watermark int64) { p.watermark = max(p.watermark, watermark) }
+
+// Sync brings memory and findings up to date with the events applied.
+func (p *Partition) Sync() {
+	p.settleExcess()
+	dirty := map[evidence.SubjectID]*evidence.Subject{}
+	for _, id := range p.resolver.Dirty() {
+		if _, done := p.settled[id]; done {
+			p.counts.Late++
+			continue
+		}
+		s, _ := p.resolver.Subject(id)
+		dirty[id] = s
+		p.remember(id, s)
+	}
+	again := func(id evidence.SubjectID) {
+		if _, have := dirty[id]; !have {
+			dirty[id], _ = p.resolver.Subject(id)
+		}
+	}
+	for k := range p.news.keys {
+		for id := range p.watchers[k] {
+			again(id)
+		}
+	}
+	p.news.keysSeen()
+	if widened := p.resolver.Widened(); len(widened) > 0 {
+		for id := range p.found {
+			if widened[id.Place] {
+				again(id)
+			}
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(dirty), evidence.SubjectID.Compare) {
+		p.assess(id, dirty[id])
+	}
+}
+
+func (p *Partition) context() analytic.Context {
+	return analytic.Context{Policy: p.opt.Policy, Memory: p.memory}
+}
+
+// remember replaces what a subject contributes to memory.
+func (p *Partition) remember(id evidence.SubjectID, s *evidence.Subject) {
+	var seen baseline.Sightings
+	if s != nil {
+		seen = p.opt.Library.Sightings(p.context(), s)
+	}
+	p.news.add(p.memory.Replace(id.String(), seen))
+}
+
+// assess judges a subject anew and writes it into the book.
+func (p *Partition) assess(id evidence.SubjectID, s *evidence.Subject) []analytic.Assessment {
+	var found []analytic.Assessment
+	var asked []baseline.Key
+	if s != nil {
+		found, asked = p.opt.Library.Assess(p.context(), s)
+	}
+	for _, k := range p.asked[id] {
+		delete(p.watchers[k], id)
+		if len(p.watchers[k]) == 0 {
+			delete(p.watchers, k)
+		}
+	}
+	delete(p.asked, id)
+	for _, k := range asked {
+		if p.watchers[k] == nil {
+			p.watchers[k] = map[evidence.SubjectID]bool{}
+		}
+		p.watchers[k][id] = true
+	}
+	if len(asked) > 0 {
+		p.asked[id] = asked
+	}
+	if delete(p.found, id); len(found) > 0 {
+		p.found[id] = true
+	}
+	p.book.Put(id, found)
+	return found
+}
+
+// maxNames bounds the names that an account lists of what a bound pushed out.
+const maxNames = 10
+
+// settleExcess lets go of the containers that a bound pushes out, the longest
+// quiet first: what they did stays in memory and in the book.
+func (p *Partition) settleExcess() {
+	for _, id := range p.resolver.Excess() {
+		if s, ok := p.resolver.Subject(id); ok {
+			p.remember(id, s)
+			if found := p.assess(id, s); len(found) > 0 {
+				p.settled[id] = found
+			}
+		}
+		p.memory.Settle(id.String())
+		delete(p.found, id)
+		for _, e := range p.resolver.Forget(id) {
+			delete(p.events, e)
+		}
+		if p.counts.Settled++; p.counts.Settled <= maxNames {
+			p.counts.SettledNames = append(p.counts.SettledNames, id.String())
+		}
+	}
+}
+
+// Findings gives the findings as of the last Sync, worst first.
+func (p *Partition) Findings() []finding.Finding { return p.book.Findings(p.watermark) }
+
+// Ended gives the findings that were withdrawn or superseded.
+func (p *Partition) Ended() []finding.Finding { return p.book.Ended() }
+
+// Revisions gives what changed in the book since the last call.
+func (p *Partition) Revisions() []finding.Revision { return p.book.Revisions() }
+
+// Counts gives the partition's account.
+func (p *Partition) Counts() Counts {
+	c := p.counts
+	c.Counts = p.resolver.Counts()
+	return c
+}
+
+// Locality is the part of a place that events must share a partition by: a
+// cluster's nodes and their pods, else a cloud account's machines, else one
+// host. Only digests and memory reach across.
+func Locality(p event.Place) string {
+	return event.Place{
+		Tenant: p.Tenant, Account: p.Account, Cluster: p.Cluster,
+		Host: map[bool]string{true: p.Host}[p.Cluster == "" && p.Account == ""],
+	}.String()
+}
+
+// Route gives the index of the partition, of n, that a place belongs to.
+func Route(p event.Place, n int) int {
+	k := baseline.NewKey("route", Locality(p))
+	return int(k[0]) % cmp.Or(max(n, 1), 1)
+}

@@ -1,0 +1,67 @@
+package partition
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"tidewaiter/analytic"
+	"tidewaiter/event"
+	"tidewaiter/evidence"
+)
+
+// storedAssessment is an assessment of a subject whose evidence has been let
+// go: the only thing in a snapshot that cannot be worked out anew.
+type storedAssessment struct {
+	Assessment analytic.Assessment `cbor:"1,keyasint"` // without its evidence
+	Items      []storedItem        `cbor:"2,keyasint"`
+}
+
+type storedItem struct {
+	Kind       evidence.Kind            `cbor:"1,keyasint"`
+	Event      []byte                   `cbor:"2,keyasint"`
+	Command    *evidence.CommandFact    `cbor:"3,keyasint,omitempty"`
+	Connection *evidence.ConnectionFact `cbor:"4,keyasint,omitempty"`
+	Leg        string                   `cbor:"5,keyasint,omitempty"`
+	Signals    []string                 `cbor:"6,keyasint,omitempty"`
+}
+
+// storeSettled encodes what is said of the settled subjects, in their order.
+func (p *Partition) storeSettled(codec *event.Codec) ([]storedAssessment, error) {
+	var out []storedAssessment
+	for _, id := range slices.SortedFunc(maps.Keys(p.settled), evidence.SubjectID.Compare) {
+		for _, a := range p.settled[id] {
+			s := storedAssessment{Assessment: a}
+			s.Assessment.Evidence = nil
+			for _, it := range a.Evidence {
+				b, err := codec.Encode(it.Fact.Event)
+				if err != nil {
+					return nil, fmt.Errorf("store finding of %s: %w", id, err)
+				}
+				s.Items = append(s.Items, storedItem{it.Fact.Kind, b, it.Fact.Command, it.Fact.Connection, it.Leg, it.Signals})
+			}
+			out = append(out, s)
+		}
+	}
+	return out, nil
+}
+
+// restoreSettled takes in what storeSettled gave.
+func (p *Partition) restoreSettled(codec *event.Codec, stored []storedAssessment) error {
+	for _, s := range stored {
+		a := s.Assessment
+		for _, it := range s.Items {
+			e, err := codec.Decode(it.Event)
+			if err != nil {
+				return err
+			}
+			a.Evidence = append(a.Evidence, analytic.Item{
+				Fact: evidence.Fact{Kind: it.Kind, Event: e, Command: it.Command, Connection: it.Connection}, Leg: it.Leg, Signals: it.Signals})
+		}
+		p.settled[a.Subject] = append(p.settled[a.Subject], a)
+	}
+	for id, as := range p.settled {
+		p.book.Put(id, as)
+	}
+	return nil
+}

