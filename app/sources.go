@@ -1,0 +1,32 @@
+// Package app puts the rooms together: it alone imports everything. Commands
+// call it; it starts nothing by itself.
+//
+// In: options. Out: the report of a hunt.
+package app
+
+import (
+	"tidewaiter/source"
+	"tidewaiter/source/auditd"
+	"tidewaiter/source/containerd"
+	"tidewaiter/source/docker"
+	"tidewaiter/source/flow"
+)
+
+// Formats lists every log format that can be read. A new source is one line
+// here. Where two formats are equally sure of an input, the earlier wins.
+func Formats() []*source.Format {
+	return []*source.Format{
+		docker.Events(),
+		docker.EventsText(),
+		docker.InspectContainer(),
+		docker.InspectImage(),
+		docker.DaemonLog(),
+		containerd.Events(),
+		auditd.Format(),
+		flow.Conntrack(),
+		flow.ZeekConn(),
+		flow.ZeekConnJSON(),
+		flow.ZeekDNS(),
+		flow.ZeekDNSJSON(),
+	}
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"tidewaiter/analytic"
+	"tidewaiter/app"
+	"tidewaiter/detections"
+	"tidewaiter/event"
+	"tidewaiter/finding"
+	"tidewaiter/policy"
+	"tidewaiter/sink/text"
+)
+
+// huntFlags are the flags of hunt.
+type huntFlags struct {
+	inventories, history  []string
+	policy, output        string
+	failOn, minimum       string
+	host, cluster, tenant string
+	color                 string
+	now                   string
+	verbose, quiet        bool
+}
+
+func newHunt() *cobra.Command {
+	var f huntFlags
+	c := &cobra.Command{
+		Use:   "hunt [flags] PATH…",
+		Short: "Look through recorded logs and print findings",
+		Long: `Look through recorded logs and print findings, worst first.
+
+PATH is a file, a folder, or "-" for standard input; gzip and zstd are unpacked.
+What a file holds is told by its content: Docker events, docker inspect output,
+dockerd's debug log, containerd events, Linux audit logs, conntrack, Zeek
+connection and DNS logs. Formats may be mixed, files may come in any order.
+
+A folder may hold an inputs.yaml that says which host or cluster each file is
+from; --inputs names further ones. Records that nobody places are taken to be
+from one place, which --host and --cluster name.
+
+Without a policy nothing is known to be approved, so "never seen" is only noted
+and only hard evidence counts. "tidewaiter policy init" writes a policy.
+
+Exit status: 0; 1 if something named could not be read; 2 for misuse; 3 if a
+finding reached --fail-on.`,
+		Example: `  tidewaiter hunt --host web-1 audit.log docker-events.log conntrack.log
+  tidewaiter hunt --policy policy.yaml --history /logs/october /logs/november
+  docker events --since 1h --until 0s --format '{{json .}}' | tidewaiter hunt -
+  tidewaiter hunt -o ndjson --fail-on high /logs > findings.ndjson`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return misused("hunt: name at least one file or folder, or - for standard input")
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return hunt(c, f, args) },
+	}
+	fl := c.Flags()
+	fl.StringArrayVar(&f.inventories, "inputs", nil, "inventory `FILE` that says where files are from (repeatable)")
+	fl.StringArrayVar(&f.history, "history", nil, "`PATH` of older logs that only feed memory (repeatable)")
+	fl.StringVar(&f.policy, "policy", "", "policy `FILE`")
+	fl.StringVarP(&f.output, "output", "o", "table", "table, json (one array) or ndjson (one finding per line), as OCSF")
+	fl.StringVar(&f.failOn, "fail-on", "", "exit with status 3 if a finding has this `SEVERITY` or more")
+	fl.StringVar(&f.minimum, "min-severity", "low", "print findings of this `SEVERITY` or more (info, low, medium, high, critical)")
+	fl.StringVar(&f.host, "host", "", "host `NAME` of records that nobody places")
+	fl.StringVar(&f.cluster, "cluster", "", "cluster `NAME` of records that nobody places")
+	fl.StringVar(&f.tenant, "tenant", "", "tenant `NAME` of records that nobody places")
+	fl.StringVar(&f.color, "color", "auto", "auto, always or never")
+	fl.StringVar(&f.now, "now", "", "take this `TIME` (RFC 3339) as the clock's, for telling records from the future")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "list every record of a finding, and every file read")
+	fl.BoolVarP(&f.quiet, "quiet", "q", false, "print no account of what was read")
+	return c
+}
+
+// severities that flags name.
+type thresholds struct{ failOn, minimum analytic.Severity }
+
+func (f huntFlags) thresholds() (t thresholds, err error) {
+	if t.minimum, err = analytic.ParseSeverity(f.minimum); err != nil {
+		return t, misused("--min-severity: %w", err)
+	}
+	if f.failOn == "" {
+		return t, nil
+	}
+	if t.failOn, err = analytic.ParseSeverity(f.failOn); err != nil || t.failOn == analytic.None {
+		return t, misused("--fail-on: %q: want info, low, medium, high or critical", f.failOn)
+	}
+	return t, nil
+}
+
+func hunt(c *cobra.Command, f huntFlags, paths []string) error {
+	t, err := f.thresholds()
+	if err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"table", "json", "ndjson"}, f.output) {
+		return misused("--output: %q: want table, json or ndjson", f.output)
+	}
+	opt := app.HuntOptions{
+		Paths: paths, History: f.history, Inventories: f.inventories, Stdin: c.InOrStdin(),
+		Place: event.Place{Tenant: f.tenant, Cluster: f.cluster, Host: f.host}, Now: time.Now(),
+	}
+	if f.now != "" {
+		at, err := event.ParseRFC3339(f.now)
+		if err != nil {
+			return misused("--now: %w", err)
+		}
+		opt.Now = at.UTC()
+	}
+	if opt.Library, opt.Policy, err = loadContent(f.policy); err != nil {
+		return failed(err)
+	}
+	progress := newProgress(c.ErrOrStderr(), f.quiet)
+	opt.Progress = progress.show
+	r, err := app.Hunt(opt)
+	progress.clear()
+	if err != nil {
+		return failed(err)
+	}
+	defer r.Close()
+	return report(c, f, t, r)
+}
+
+// loadContent reads the detections and the policy for them.
+func loadContent(path string) (*analytic.Library, *policy.Policy, error) {
+	lib, err := analytic.Load(detections.Files())
+	if err != nil {
+		return nil, nil, err
+	}
+	if path == "" {
+		return lib, policy.Empty(lib.Vocabulary()), nil
+	}
+	p, err := policy.Load(path, lib.Vocabulary())
+	return lib, p, err
+}
+
+// report prints what a hunt gave and decides the exit status.
+func report(c *cobra.Command, f huntFlags, t thresholds, r *app.Report) error {
+	out := c.OutOrStdout()
+	shown := slices.DeleteFunc(slices.Clone(r.Findings), func(x finding.Finding) bool { return x.Severity < t.minimum })
+	var err error
+	switch f.output {
+	case "json":
+		err = writeJSON(out, shown, r)
+	case "ndjson":
+		err = writeNDJSON(out, shown, r)
+	default:
+		err = writeTable(out, f, shown, len(r.Findings)-len(shown))
+	}
+	if err != nil {
+		return failed(fmt.Errorf("write findings: %w", err))
+	}
+	if !f.quiet {
+		width, color := terminal(c.ErrOrStderr(), f.color)
+		a := account{&text.Printer{W: c.ErrOrStderr(), Width: width, Color: color}, f.verbose}
+		a.print(r)
+	}
+	reached := t.failOn != analytic.None && slices.ContainsFunc(r.Findings, func(x finding.Finding) bool { return x.Severity >= t.failOn })
+	switch {
+	case r.Failed():
+		return statusError{exitError, nil}
+	case reached:
+		return statusError{exitFound, nil}
+	}
+	return nil
+}
+
+func writeTable(out io.Writer, f huntFlags, fs []finding.Finding, hidden int) error {
+	width, color := terminal(out, f.color)
+	p := &text.Printer{W: out, Width: width, Color: color, Verbose: f.verbose}
+	p.Findings(fs)
+	switch {
+	case len(fs) == 0 && hidden == 0:
+		p.Printf("no findings\n")
+	case len(fs) == 0:
+		p.Printf("no findings of %s or more; %d below (--min-severity info shows them)\n", f.minimum, hidden)
+	case hidden > 0:
+		p.Printf("\n%d more below %s (--min-severity info shows them)\n", hidden, f.minimum)
+	}
+	return p.Err()
+}
+
+// writeJSON prints one array.
+func writeJSON(out io.Writer, fs []finding.Finding, r *app.Report) error {
+	all := make([]finding.OCSF, len(fs))
+	for i := range fs {
+		all[i] = fs[i].OCSF(r.Raw, version())
+	}
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(all)
+}
+
+// writeNDJSON prints one finding per line.
+func writeNDJSON(out io.Writer, fs []finding.Finding, r *app.Report) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	for i := range fs {
+		if err := enc.Encode(fs[i].OCSF(r.Raw, version())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const defaultWidth = 100
+
+// terminal tells how wide an output is and whether to use colours there.
+func terminal(w io.Writer, color string) (width int, colors bool) {
+	width = defaultWidth
+	f, ok := w.(*os.File)
+	tty := ok && term.IsTerminal(int(f.Fd()))
+	if tty {
+		if cols, _, err := term.GetSize(int(f.Fd())); err == nil && cols > 0 {
+			width = cols
+		}
+	}
+	switch color {
+	case "always":
+		colors = true
+	case "auto":
+		_, off := os.LookupEnv("NO_COLOR")
+		colors = tty && !off
+	}
+	return width, colors
+}

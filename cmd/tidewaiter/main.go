@@ -1,0 +1,101 @@
+// Command tidewaiter finds malicious container images by what they do after
+// they arrive. See "tidewaiter help".
+//
+// In: arguments, and logs that they name. Out: findings on standard output,
+// the account of what was read on standard error, and an exit status.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"tidewaiter/sink/text"
+)
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitError  = 1
+	exitMisuse = 2
+	exitFound  = 3 // --fail-on was reached
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run is main for tests: it runs one command line and gives its exit status.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.Execute()
+	var status statusError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &status):
+		if status.err != nil {
+			printError(stderr, status.err)
+		}
+		return status.code
+	}
+	// What is left comes from the command line's own grammar.
+	printError(stderr, err)
+	fmt.Fprintln(stderr, "hint: see tidewaiter help")
+	return exitMisuse
+}
+
+// statusError ends the program with a status; err may be nil.
+type statusError struct {
+	code int
+	err  error
+}
+
+// Error is the reason, if there is one.
+func (e statusError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.code)
+	}
+	return e.err.Error()
+}
+
+// failed ends the program because something went wrong.
+func failed(err error) error { return statusError{exitError, err} }
+
+// misused ends the program because it was called wrongly.
+func misused(format string, args ...any) error {
+	return statusError{exitMisuse, fmt.Errorf(format, args...)}
+}
+
+// printError prints each line of an error. Its text may hold names from logs.
+func printError(w io.Writer, err error) {
+	for _, line := range splitLines(err.Error()) {
+		fmt.Fprintln(w, "tidewaiter: "+text.Escape(line))
+	}
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "tidewaiter",
+		Short: "Find malicious container images by what they do after they arrive",
+		Long: `tidewaiter follows each container image from its arrival on a host (pull, load,
+build) through the container's creation and start to its behaviour (commands,
+connections), joins these on one image identity within a window, and raises one
+finding with every leg's evidence. It executes MITRE ATT&CK's own detection
+strategies.`,
+		Example: `  tidewaiter hunt /var/log/collected/          look through recorded logs
+  tidewaiter hunt --policy policy.yaml *.log   with your own policy
+  tidewaiter policy init > policy.yaml         write a policy to begin with`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Version:       version(),
+	}
+	root.SetVersionTemplate("tidewaiter {{.Version}}\n")
+	root.AddCommand(newHunt(), newPolicy(), newDetections())
+	return root
+}
