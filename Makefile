@@ -1,0 +1,32 @@
+# All that is needed is Go. "make run" and "make test" are the whole set-up.
+export CGO_ENABLED = 0
+
+.PHONY: run build test e2e fuzz bench lint
+
+# Build, hunt the bundled example recording, print its finding.
+run: build
+	./tidewaiter hunt --policy examples/policy.yaml examples/recording
+
+build:
+	go build -trimpath -o tidewaiter ./cmd/tidewaiter
+
+# Everything that needs no root and no network: some minutes.
+# TIDEWAITER_SCHEDULES=100000 tries more orders of delivery, as CI does.
+test:
+	go vet ./...
+	go vet -tags e2e ./e2e
+	go test -timeout 45m ./...
+
+# The built program as a process, on real recordings and, as root with Docker
+# installed, on a recording that it makes with a real Docker Engine.
+e2e: build
+	go test -tags e2e -count=1 -timeout 30m ./e2e/...
+
+# Every fuzz target for FUZZTIME (default 60s each).
+FUZZTIME ?= 60s
+fuzz:
+	./.ci/fuzz $(FUZZTIME)
+
+# Benchmarks, in a form that benchstat reads.
+bench:
+	go test -run '^$$' -bench . -benchmem -count 1 ./...
