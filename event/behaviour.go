@@ -40,7 +40,9 @@ type Process struct {
 	// container the overlay mount. "" when unknown.
 	Device string
 	// Container is the container id when the source itself knows it, else "".
+	// Of is whose it is then, as far as the source says.
 	Container string
+	Of        PodRef
 }
 
 // Kind implements Body.
@@ -53,6 +55,7 @@ type FileWrite struct {
 	Path      string
 	UID, AUID int
 	Container string
+	Of        PodRef
 }
 
 // Kind implements Body.
@@ -68,6 +71,7 @@ type Socket struct {
 	Path      string // unix socket
 	Success   bool
 	Container string
+	Of        PodRef
 }
 
 // Kind implements Body.
@@ -92,6 +96,10 @@ type Flow struct {
 	Service string
 	// Answered is false when the sensor says that nobody answered.
 	Answered bool
+	// SrcPod and DstPod are whose the ends are, when the sensor itself says so;
+	// DstNames are the names that it knows the destination by.
+	SrcPod, DstPod PodRef
+	DstNames       []string
 }
 
 // Kind implements Body.
@@ -104,6 +112,8 @@ type DNS struct {
 	Addrs          []netip.Addr // addresses in the answer
 	Names          []string     // names in the answer (CNAME and the like)
 	Code           string       // response code, such as "NOERROR"
+	// Of is whose query it was, when the sensor itself says so.
+	Of PodRef
 }
 
 // Kind implements Body.

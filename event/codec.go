@@ -103,6 +103,7 @@ func Bodies() []Body {
 	return []Body{
 		&Image{}, &ImageResolved{}, &ImageDescription{},
 		&Container{}, &Task{}, &ExecStarted{}, &NetworkAttachment{}, &ContainerDescription{}, &HostDescription{},
-		&Process{}, &FileWrite{}, &Socket{}, &Flow{}, &DNS{}, &APIRequest{}, &BuildStep{}, &Loss{}, &Plain{},
+		&Sandbox{}, &Pod{}, &Workload{}, &PodStatus{}, &PodAccess{}, &Grant{}, &KubeEvent{},
+		&Process{}, &FileWrite{}, &Socket{}, &Flow{}, &DNS{}, &HTTP{}, &TLS{}, &APIRequest{}, &BuildStep{}, &RegistryAction{}, &Loss{}, &Plain{},
 	}
 }

@@ -22,6 +22,10 @@ func TestEveryBodySurvivesTheCodec(t *testing.T) {
 	}
 	ap := netip.MustParseAddrPort("[2001:db8::1]:443")
 	ref := image.Parse("\x1b[31mevil\xff\x00")
+	pod := ObjectRef{"Pod", "ns", "p", "uid"}
+	who := Principal{Name: "bob", Groups: []string{"g"}, Clients: []netip.Addr{ap.Addr()}}
+	of := PodRef{Namespace: "ns", Pod: "p", Image: ref, Workload: ObjectRef{Kind: "Deployment", Name: "p"}}
+	spec := &PodSpec{Node: "n", Containers: []ContainerSpec{{Name: "c", Kind: MainContainer, Image: ref, Command: []string{"a"}, Probes: [][]string{{"b"}}, Risk: Risk{Privileged: true}}}}
 	bodies := []Body{
 		&Image{Action: ImagePull, Reference: image.Parse("nginx:1@" + d.String()), Digest: d, Namespace: "k8s.io", CRI: true},
 		&ImageResolved{Reference: image.ParseDocker("0123456789ab"), Digest: d},
@@ -40,6 +44,16 @@ func TestEveryBodySurvivesTheCodec(t *testing.T) {
 		&DNS{Client: ap, Query: "q", Addrs: []netip.Addr{ap.Addr()}},
 		&APIRequest{Method: "POST", Query: url.Values{"t": {"a"}}, Create: &ContainerDescription{ID: "y"}},
 		&BuildStep{ID: "i", Command: []string{"c"}},
+		&Sandbox{Action: ContainerCreate, ID: "s", Object: pod, Addrs: []netip.Addr{ap.Addr()}},
+		&Pod{Verb: VerbCreate, Object: pod, Owner: pod, Labels: map[string]string{"a": "b"}, By: who, Code: 201, Spec: spec},
+		&Workload{Verb: VerbUpdate, Object: pod, Prefix: "x-", By: who, Template: spec},
+		&PodStatus{Object: pod, Node: "n", Addrs: []netip.Addr{ap.Addr()}, Containers: []ContainerStatus{{Name: "c", Kind: InitContainer, ID: "x", Image: ref, ImageID: d, StartedAt: Time{1, 2}}}},
+		&PodAccess{Action: "exec", Object: pod, Command: []string{"sh", "\xfe"}, TTY: true, By: who},
+		&Grant{Verb: VerbCreate, Object: pod, Role: "ClusterRole/admin", To: []string{"User/bob"}, By: who},
+		&KubeEvent{Object: pod, Container: "c", ContainerKind: MainContainer, Reason: "Pulled", Image: ref, Present: true, Count: 3, Last: Time{5, 1}},
+		&HTTP{Client: ap, Server: ap, Method: "GET", URI: "/\x1b", BytesIn: -1, Of: of},
+		&TLS{Client: ap, Server: ap, ServerName: "a.example", Of: of},
+		&RegistryAction{Action: "push", Reference: ref, Digest: d, By: who},
 		&Loss{Reason: "r", Count: -1},
 		&Plain{Fields: map[string]any{"a": "b", "n": int64(1), "l": []any{"x"}, "o": map[string]any{"k": true}}},
 	}

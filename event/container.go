@@ -43,6 +43,8 @@ type Container struct {
 	Namespace string
 	// Labels are the labels in the record, or nil.
 	Labels map[string]string
+	// Sandbox is the id of the pod's sandbox that it lies in, or "".
+	Sandbox string
 	// ExitCode is set for exit.
 	ExitCode int
 }

@@ -174,7 +174,17 @@ const (
 	Containerd Source = "containerd" // containerd's event stream
 	Auditd     Source = "auditd"     // Linux audit
 	Conntrack  Source = "conntrack"  // netfilter connection tracking
-	Zeek       Source = "zeek"       // Zeek's connection and DNS logs
+	Zeek       Source = "zeek"       // Zeek's logs
+	Suricata   Source = "suricata"   // Suricata's EVE log
+	Hubble     Source = "hubble"     // Cilium's flow log
+	CRI        Source = "cri"        // the log of a CRI runtime: containerd, CRI-O
+	Kubelet    Source = "kubelet"    // the kubelet's log
+	KubeAudit  Source = "k8s.audit"  // the Kubernetes API server's audit log
+	KubeEvents Source = "k8s.event"  // Kubernetes Events
+	Tetragon   Source = "tetragon"   // Tetragon's event log
+	Tracee     Source = "tracee"     // Tracee's event log
+	Laurel     Source = "laurel"     // Linux audit, as JSON by laurel
+	Registry   Source = "registry"   // a registry's notifications
 	Inventory  Source = "inventory"  // what an inputs.yaml says of hosts
 	JSON       Source = "json"       // plain JSON events, for trying a detection
 )
