@@ -8,8 +8,12 @@ import (
 	"tidewaiter/source"
 	"tidewaiter/source/auditd"
 	"tidewaiter/source/containerd"
+	"tidewaiter/source/cri"
 	"tidewaiter/source/docker"
+	"tidewaiter/source/ebpf"
 	"tidewaiter/source/flow"
+	"tidewaiter/source/kubernetes"
+	"tidewaiter/source/registry"
 )
 
 // Formats lists every log format that can be read. A new source is one line
@@ -22,11 +26,26 @@ func Formats() []*source.Format {
 		docker.InspectImage(),
 		docker.DaemonLog(),
 		containerd.Events(),
+		cri.ContainerdLog(),
+		cri.CRIOLog(),
 		auditd.Format(),
+		auditd.Laurel(),
+		ebpf.Tetragon(),
+		ebpf.Tracee(),
 		flow.Conntrack(),
 		flow.ZeekConn(),
 		flow.ZeekConnJSON(),
 		flow.ZeekDNS(),
 		flow.ZeekDNSJSON(),
+		kubernetes.Audit(),
+		kubernetes.Events(),
+		kubernetes.Kubelet(),
+		flow.ZeekHTTP(),
+		flow.ZeekHTTPJSON(),
+		flow.ZeekSSL(),
+		flow.ZeekSSLJSON(),
+		flow.Hubble(),
+		flow.SuricataEVE(),
+		registry.Notifications(),
 	}
 }

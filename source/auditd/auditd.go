@@ -2,10 +2,11 @@
 // and the kernel's own log print them, and puts the records of one event
 // together although they interleave and arrive out of order.
 //
-// In: lines of audit text. Out: event.Process for a program that was started,
-// event.Socket for a connection that was asked for, event.FileWrite for a file
-// that was opened for writing, created or renamed to, and event.Loss where a
-// record states that others were lost.
+// In: lines of audit text, or the JSON that laurel makes of them. Out:
+// event.Process for a program that was started, event.Socket for a connection
+// that was asked for, event.FileWrite for a file that was opened for writing,
+// created or renamed to, and event.Loss where a record states that others were
+// lost.
 //
 // Rules come from the kernel's kernel/audit.c and kernel/auditsc.c (what is
 // printed, and in which form) and from the audit project's "Audit Event

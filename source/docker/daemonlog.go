@@ -8,12 +8,14 @@ import (
 	"tidewaiter/image"
 	"tidewaiter/source"
 	"tidewaiter/source/jsonrecord"
+	"tidewaiter/source/logrus"
 )
 
-// DaemonLog is dockerd's own log; containerd's has the same framing and is
-// read too. Under debug it shows every call of the Engine API, bodies of up to
-// 4,096 bytes, the digest that a registry named, and the commands of a BuildKit
-// build. It tells neither who called nor what the daemon answered.
+// DaemonLog is dockerd's own log. A containerd that dockerd runs writes into it
+// too, in the same framing; its lines say nothing of interest. Under debug the
+// log shows every call of the Engine API, bodies of up to 4,096 bytes, the
+// digest that a registry named, and the commands of a BuildKit build. It tells
+// neither who called nor what the daemon answered.
 //
 // An API call stands in it as "Calling METHOD PATH", in newer engines as
 // "handling METHOD request" with attributes (moby, server/middleware/debug.go).
@@ -25,10 +27,14 @@ func DaemonLog() *source.Format {
 		Framing: source.Lines,
 		Sniff:   sniffDaemonLog,
 		New: func(out *source.Output) source.Decoder {
-			return &daemonDecoder{out: out, refs: image.Parser{Docker: true}}
+			return &daemonDecoder{out: out, lines: logrus.Reader{Programs: programs}, refs: image.Parser{Docker: true}}
 		},
 	}
 }
+
+// programs are the names under which the daemon's lines are filed, and those of
+// the containerd that it runs.
+var programs = []string{"dockerd", "docker", "docker.dockerd", "dockerd-current", "docker-current", "containerd", "docker-containerd"}
 
 // Beginnings of the messages that are read.
 const (
@@ -49,6 +55,7 @@ const (
 
 type daemonDecoder struct {
 	out     *source.Output
+	lines   logrus.Reader
 	parser  jsonrecord.Parser
 	refs    image.Parser
 	waiting []call // oldest first
@@ -65,16 +72,16 @@ type call struct {
 
 // Decode implements source.Decoder.
 func (d *daemonDecoder) Decode(rec source.Record) {
-	l, err := cutLogLine(rec.Data)
+	l, err := d.lines.Cut(rec.Data)
 	if len(d.waiting) > 0 {
 		d.expire(&l)
 	}
-	if err == nil && l.relative {
-		_, err = l.time() // so that a log without any is told, whatever it says
+	if err == nil && l.Relative {
+		_, err = l.Time() // so that a log without any is told, whatever it says
 	}
 	switch {
 	case err != nil:
-	case len(l.msg) == 0, l.hasMessage("Calling GET "), l.hasMessage("Calling HEAD "):
+	case l.IsEmpty(), l.Has("Calling GET "), l.Has("Calling HEAD "):
 		d.out.Skip()
 	default:
 		err = d.decodeMessage(rec, &l)
@@ -89,17 +96,17 @@ func (d *daemonDecoder) Decode(rec source.Record) {
 func (d *daemonDecoder) Flush() { d.release(len(d.waiting)) }
 
 // decodeMessage counts rec exactly once, unless it fails.
-func (d *daemonDecoder) decodeMessage(rec source.Record, l *logLine) error {
+func (d *daemonDecoder) decodeMessage(rec source.Record, l *logrus.Line) error {
 	switch {
-	case l.hasMessage(msgCalling):
+	case l.Has(msgCalling):
 		return d.calling(rec, l)
-	case l.hasMessage(msgHandling):
+	case l.Has(msgHandling):
 		return d.handling(rec, l)
-	case l.hasMessage(msgForm):
+	case l.Has(msgForm):
 		return d.form(rec, l)
-	case l.hasMessage(msgFetching), l.hasMessage(msgPulled):
+	case l.Has(msgFetching), l.Has(msgPulled):
 		return d.resolved(rec, l)
-	case l.hasMessage(msgStep):
+	case l.Has(msgStep):
 		return d.step(rec, l)
 	}
 	d.out.Skip()
@@ -107,8 +114,8 @@ func (d *daemonDecoder) decodeMessage(rec source.Record, l *logLine) error {
 }
 
 // calling reads "Calling METHOD PATH".
-func (d *daemonDecoder) calling(rec source.Record, l *logLine) error {
-	msg, err := l.message()
+func (d *daemonDecoder) calling(rec source.Record, l *logrus.Line) error {
+	msg, err := l.Message()
 	if err != nil {
 		return err
 	}
@@ -122,7 +129,7 @@ func (d *daemonDecoder) calling(rec source.Record, l *logLine) error {
 		d.out.Skip()
 		return nil
 	}
-	c := call{at: at, key: l.key(), span: rec.Span, req: req}
+	c := call{at: at, key: l.Key(), span: rec.Span, req: req}
 	if req.Method == "POST" && req.Path == pathCreate {
 		d.waiting = append(d.waiting, c)
 		return nil
@@ -137,12 +144,12 @@ func (d *daemonDecoder) calling(rec source.Record, l *logLine) error {
 
 // handling reads "handling METHOD request", which has everything in its
 // attributes.
-func (d *daemonDecoder) handling(rec source.Record, l *logLine) error {
-	method, err := l.attr("method")
+func (d *daemonDecoder) handling(rec source.Record, l *logrus.Line) error {
+	method, err := l.Attr("method")
 	if err != nil {
 		return err
 	}
-	target, err := l.attr("request-url")
+	target, err := l.Attr("request-url")
 	if err != nil {
 		return err
 	}
@@ -150,7 +157,7 @@ func (d *daemonDecoder) handling(rec source.Record, l *logLine) error {
 		d.out.Skip() // another message that begins alike
 		return nil
 	}
-	form, err := l.attr("form-data")
+	form, err := l.Attr("form-data")
 	if err != nil {
 		return err
 	}
@@ -171,12 +178,12 @@ func (d *daemonDecoder) handling(rec source.Record, l *logLine) error {
 			return fmt.Errorf("form-data: %w", err)
 		}
 	}
-	d.emit(&call{at: at, key: l.key(), req: req}, rec.Span)
+	d.emit(&call{at: at, key: l.Key(), req: req}, rec.Span)
 	return nil
 }
 
 // request gives nil for a call that changes nothing.
-func (d *daemonDecoder) request(l *logLine, method, target string) (*event.APIRequest, event.Time, error) {
+func (d *daemonDecoder) request(l *logrus.Line, method, target string) (*event.APIRequest, event.Time, error) {
 	if method == "GET" || method == "HEAD" || method == "OPTIONS" {
 		return nil, event.Time{}, nil
 	}
@@ -187,14 +194,14 @@ func (d *daemonDecoder) request(l *logLine, method, target string) (*event.APIRe
 	if !changes(req.Method, req.Path) {
 		return nil, event.Time{}, nil
 	}
-	at, err := l.time()
+	at, err := l.Time()
 	return req, at, err
 }
 
 // form reads "form data: {…}", or the same as a JSON string, and joins it to
 // the latest call that waits for such a body.
-func (d *daemonDecoder) form(rec source.Record, l *logLine) error {
-	msg, err := l.message()
+func (d *daemonDecoder) form(rec source.Record, l *logrus.Line) error {
+	msg, err := l.Message()
 	if err != nil {
 		return err
 	}
@@ -240,8 +247,8 @@ func (d *daemonDecoder) emit(c *call, spans ...event.Span) {
 
 // expire releases the calls that have waited too long. The wait is measured
 // in the log's own time, so that a replay gives the same.
-func (d *daemonDecoder) expire(l *logLine) {
-	now, err := l.time()
+func (d *daemonDecoder) expire(l *logrus.Line) {
+	now, err := l.Time()
 	n := 0
 	for i := range d.waiting {
 		c := &d.waiting[i]
@@ -267,12 +274,12 @@ func (d *daemonDecoder) release(n int) {
 // logs each manifest before it fetches it: for an image of many platforms the
 // index first, then this platform's manifest under the same reference. The
 // containerd store logs the outermost one after the pull.
-func (d *daemonDecoder) resolved(rec source.Record, l *logLine) error {
-	text, err := l.attr("digest")
+func (d *daemonDecoder) resolved(rec source.Record, l *logrus.Line) error {
+	text, err := l.Attr("digest")
 	if err != nil {
 		return err
 	}
-	remote, err := l.attr("remote")
+	remote, err := l.Attr("remote")
 	if err != nil {
 		return err
 	}
@@ -284,12 +291,12 @@ func (d *daemonDecoder) resolved(rec source.Record, l *logLine) error {
 	if err != nil {
 		return err
 	}
-	at, err := l.time()
+	at, err := l.Time()
 	if err != nil {
 		return err
 	}
 	body := &event.ImageResolved{Reference: d.refs.Parse(remote), Digest: digest}
-	d.out.Event(event.Event{Time: at, Body: body}, l.key(), rec.Span)
+	d.out.Event(event.Event{Time: at, Body: body}, l.Key(), rec.Span)
 	return nil
 }
 
@@ -298,8 +305,8 @@ const buildStepID = 25
 
 // step reads "> creating ID [ARGV]", which BuildKit logs before it runs a
 // command.
-func (d *daemonDecoder) step(rec source.Record, l *logLine) error {
-	msg, err := l.message()
+func (d *daemonDecoder) step(rec source.Record, l *logrus.Line) error {
+	msg, err := l.Message()
 	if err != nil {
 		return err
 	}
@@ -308,12 +315,12 @@ func (d *daemonDecoder) step(rec source.Record, l *logLine) error {
 		d.out.Skip() // another message that begins alike
 		return nil
 	}
-	at, err := l.time()
+	at, err := l.Time()
 	if err != nil {
 		return err
 	}
 	body := &event.BuildStep{ID: id, Command: splitArgv(strings.TrimSuffix(argv[1:], "]"))}
-	d.out.Event(event.Event{Time: at, Body: body}, l.key(), rec.Span)
+	d.out.Event(event.Event{Time: at, Body: body}, l.Key(), rec.Span)
 	return nil
 }
 
@@ -348,13 +355,13 @@ func isShell(path string) bool {
 // sniffDaemonLog counts the lines that have the framing, and is sure of
 // dockerd if one of them is its own.
 func sniffDaemonLog(head source.Sample) int {
-	own := false
+	own, lines := false, logrus.Reader{Programs: programs}
 	share := head.Share(func(line []byte) bool {
-		l, err := cutLogLine(line)
-		if err != nil || l.foreign {
+		l, err := lines.Cut(line)
+		if err != nil || l.Foreign {
 			return false
 		}
-		own = own || l.prefix != nil || isEngineMessage(&l)
+		own = own || l.IsOwn() || isEngineMessage(&l)
 		return true
 	})
 	switch {
@@ -367,16 +374,16 @@ func sniffDaemonLog(head source.Sample) int {
 }
 
 // isEngineMessage reports whether dockerd or containerd writes such a line.
-func isEngineMessage(l *logLine) bool {
+func isEngineMessage(l *logrus.Line) bool {
 	for _, text := range []string{
 		msgCalling, msgForm, msgFetching, msgPulled, msgStep,
 		"API listen on ", "Loading containers: ", "Docker daemon", "loading plugin ", "starting containerd", "shim disconnected",
 	} {
-		if l.hasMessage(text) {
+		if l.Has(text) {
 			return true
 		}
 	}
-	target, _ := l.attr("request-url")
-	module, _ := l.attr("module")
+	target, _ := l.Attr("request-url")
+	module, _ := l.Attr("module")
 	return target != "" || module == "libcontainerd"
 }

@@ -23,7 +23,7 @@ func sharedFiles(t *testing.T) map[string]string {
 		switch {
 		case strings.Contains(path, "/data/docker_events/") && !strings.Contains(name, "MANIFEST"), name == "docker-events.log":
 			files[path] = "docker-events"
-		case name == "dockerd.log", name == "dockerd-debug.log", name == "containerd.log":
+		case name == "dockerd.log", name == "dockerd-debug.log":
 			files[path] = "dockerd-log"
 		case name == "inspect-container.json", name == "docker-inspect.json":
 			files[path] = "docker-inspect"

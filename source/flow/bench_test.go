@@ -44,3 +44,50 @@ func BenchmarkZeekDNSJSON(b *testing.B) {
 		return fmt.Sprintf(`{"ts":1795300000.1002,"uid":"CtideA1b2c3d4e5f7","id.orig_h":"10.42.0.7","id.orig_p":53100,"id.resp_h":"10.96.0.10","id.resp_p":53,"proto":"udp","trans_id":%d,"rtt":0.021,"query":"pool.example","qclass":1,"qclass_name":"C_INTERNET","qtype":1,"qtype_name":"A","rcode":0,"rcode_name":"NOERROR","AA":false,"TC":false,"RD":true,"RA":true,"Z":0,"answers":["edge.pool.example","203.0.113.66","203.0.113.67"],"TTLs":[30.0,30.0,30.0],"rejected":false}`, i%65536) + "\n"
 	}))
 }
+
+func BenchmarkHubble(b *testing.B) {
+	sourcetest.Bench(b, Hubble(), sourcetest.Fill("", func(i int64) string {
+		port := fmt.Sprint(1024 + i/4%60000)
+		if i%4 == 0 {
+			return strings.Replace(packetOf(1, tcpOf(syn), "", egress), "41446", port, 1)
+		}
+		return strings.Replace(packetOf(int(1+i%4), tcpOf(ack), "", egress), "41446", port, 1)
+	}))
+}
+
+func BenchmarkHubbleWhole(b *testing.B) {
+	records := [...]string{packetOf(1, tcpOf(syn), "", egress), packetOf(2, back(synAck), "reply", replied), packetOf(3, tcpOf(ack), "", egress), packetOf(4, tcpOf(finAck), "", egress)}
+	sourcetest.Bench(b, Hubble(), sourcetest.Fill("", func(i int64) string {
+		return strings.Replace(records[i%4], "41446", fmt.Sprint(1024+i/4%60000), 1)
+	}))
+}
+
+func BenchmarkZeekHTTP(b *testing.B) {
+	sourcetest.Bench(b, ZeekHTTP(), sourcetest.Fill(httpHeader, func(i int64) string {
+		return strings.Replace(httpLine, "41446", fmt.Sprint(1024+i%60000), 1)
+	}))
+}
+
+func BenchmarkZeekHTTPJSON(b *testing.B) {
+	sourcetest.Bench(b, ZeekHTTPJSON(), sourcetest.Fill("", func(i int64) string {
+		return fmt.Sprintf(`{"ts":1795300000.1002,"uid":"C1","id.orig_h":"10.42.0.7","id.orig_p":%d,"id.resp_h":"203.0.113.66","id.resp_p":2375,"trans_depth":1,"method":"POST","host":"pool.example","uri":"/v1.41/containers/create","version":"1.1","user_agent":"curl/8","request_body_len":180,"response_body_len":88,"status_code":201,"status_msg":"Created","tags":[]}`, 1024+i%60000) + "\n"
+	}))
+}
+
+func BenchmarkZeekSSL(b *testing.B) {
+	sourcetest.Bench(b, ZeekSSL(), sourcetest.Fill(sslHeader, func(i int64) string {
+		return strings.Replace(sslLine, "41446", fmt.Sprint(1024+i%60000), 1)
+	}))
+}
+
+func BenchmarkZeekSSLJSON(b *testing.B) {
+	sourcetest.Bench(b, ZeekSSLJSON(), sourcetest.Fill("", func(i int64) string {
+		return strings.Replace(sslJSON, "41446", fmt.Sprint(1024+i%60000), 1)
+	}))
+}
+
+func BenchmarkSuricataEVE(b *testing.B) {
+	sourcetest.Bench(b, SuricataEVE(), sourcetest.Fill("", func(i int64) string {
+		return strings.Replace(eve(40, "flow", eveFlowBody), "731", fmt.Sprint(i), 1)
+	}))
+}

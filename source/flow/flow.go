@@ -1,9 +1,11 @@
-// Package flow reads what network sensors say about connections and name
-// queries: the events of netfilter's connection tracking, and Zeek's
-// connection and DNS logs.
+// Package flow reads what network sensors say about connections, name queries,
+// requests and handshakes: the events of netfilter's connection tracking, Zeek's
+// connection, DNS, HTTP and TLS logs, Suricata's EVE log and Cilium's Hubble
+// flows.
 //
-// In: the lines that `conntrack -E` prints, and Zeek logs as tab-separated
-// text or JSON. Out: event.Flow and event.DNS.
+// In: the lines that `conntrack -E` prints, Zeek logs as tab-separated text or
+// JSON, EVE and Hubble records as JSON. Out: event.Flow, event.DNS, event.HTTP,
+// event.TLS, and event.Loss where a sensor says that it missed something.
 //
 // A connection belongs to whoever held its source address when it began, so
 // the start is the event's Time and it is never replaced by the end, which is

@@ -45,6 +45,9 @@ func line(e event.Event) string {
 		if !body.Answered {
 			b.WriteString(" unanswered")
 		}
+		add("from", podText(body.SrcPod))
+		add("to", podText(body.DstPod))
+		add("names", strings.Join(body.DstNames, ","))
 	case *event.DNS:
 		fmt.Fprintf(&b, "%s > %s %s %s %s", body.Client, body.Server, body.Type, body.Query, body.Code)
 		for _, a := range body.Addrs {
@@ -53,13 +56,45 @@ func line(e event.Event) string {
 		for _, n := range body.Names {
 			fmt.Fprintf(&b, " %s", n)
 		}
+		b.WriteString(ofText(body.Of))
+	case *event.HTTP:
+		fmt.Fprintf(&b, "%s > %s %s %s %s status=%d bytes=%d/%d agent=%q", body.Client, body.Server, body.Method, body.Host, body.URI,
+			body.Status, body.BytesOut, body.BytesIn, body.Agent)
+		b.WriteString(ofText(body.Of))
+	case *event.TLS:
+		fmt.Fprintf(&b, "%s > %s %s %q", body.Client, body.Server, body.Version, body.ServerName)
+		b.WriteString(ofText(body.Of))
 	case *event.Loss:
 		fmt.Fprintf(&b, "lost %d: %s", body.Count, body.Reason)
 	}
 	if e.Record != 0 {
 		fmt.Fprintf(&b, " record=%s", event.Unix(e.Record).Format(time.RFC3339Nano))
 	}
+	if e.Place.Cluster != "" {
+		fmt.Fprintf(&b, " cluster=%s", e.Place.Cluster)
+	}
 	return b.String()
+}
+
+func podText(r event.PodRef) string {
+	if r.IsZero() {
+		return ""
+	}
+	text := r.Namespace + "/" + r.Pod
+	if !r.Workload.IsZero() {
+		text += "(" + r.Workload.Kind + " " + r.Workload.Namespace + "/" + r.Workload.Name + ")"
+	}
+	if r.Node != "" {
+		text += "@" + r.Node
+	}
+	return text
+}
+
+func ofText(r event.PodRef) string {
+	if r.IsZero() {
+		return ""
+	}
+	return " of=" + podText(r)
 }
 
 // variation is one row of a format's table: what stands in the log, and what

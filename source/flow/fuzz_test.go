@@ -36,6 +36,14 @@ func checkEvents(t *testing.T, events []event.Event, startKnown bool) {
 					t.Fatalf("answer %q is no name", n)
 				}
 			}
+		case *event.HTTP:
+			if e.Time.IsZero() || !b.Client.IsValid() || !b.Server.IsValid() || b.Status < 0 || b.Status > 999 || len(b.URI) > maxURI+8 || len(b.Agent) > maxAgent+8 {
+				t.Fatalf("bad request at %s: %+v", e.Time, b)
+			}
+		case *event.TLS:
+			if e.Time.IsZero() || !b.Client.IsValid() || !b.Server.IsValid() || b.ServerName+b.Version == "" {
+				t.Fatalf("bad handshake at %s: %+v", e.Time, b)
+			}
 		}
 	}
 }
@@ -90,4 +98,45 @@ func FuzzZeekDNSJSON(f *testing.F) {
 	f.Add([]byte(`{"ts":1795300000.1002,"uid":"C1","id.orig_h":"10.42.0.7","id.orig_p":53100,"id.resp_h":"10.96.0.10","id.resp_p":53,"proto":"udp","trans_id":1,"rtt":0.021,"query":"A.Example.","qtype":1,"rcode":3,"answers":["x.example","203.0.113.66","TXT 1 a"]}`))
 	f.Add([]byte(`{"ts":1,"query":"a","answers":"b"}`))
 	fuzz(f, ZeekDNSJSON(), true)
+}
+
+func FuzzHubble(f *testing.F) {
+	for _, v := range hubbleConnections() {
+		f.Add([]byte(v.text))
+	}
+	f.Add([]byte(layer7(1, "", `{"type":"REQUEST","dns":{"query":"a.example"}}`) + layer7(2, "reply", `{"type":"RESPONSE","dns":{"query":"a.example","ips":["::1"]}}`)))
+	f.Add([]byte(layer7(1, "", `{"type":"REQUEST","http":{"method":"GET","url":"http://a@b:1/","headers":[{"key":"host","value":"[::1]"}]}}`)))
+	f.Add([]byte(`{"lost_events":{"num_events_lost":"1"},"time":{"seconds":1,"nanos":2}}`))
+	fuzz(f, Hubble(), true)
+}
+
+func FuzzZeekHTTP(f *testing.F) {
+	f.Add([]byte(httpHeader + httpLine + closeLine))
+	f.Add([]byte(httpLine))
+	f.Add([]byte(sslHeader + sslLine + httpHeader + httpLine))
+	fuzz(f, ZeekHTTP(), true)
+}
+
+func FuzzZeekHTTPJSON(f *testing.F) {
+	f.Add([]byte(`{"_path":"http","_write_ts":"2026-11-21T22:31:40.000000Z","ts":1795300000.1002,"uid":"C1","id":{"orig_h":"10.42.0.7","orig_p":1,"resp_h":"::1","resp_p":2},"trans_depth":1,"method":"GET","host":"u@[::1]:80","uri":"http://u@h/x","status_code":200}`))
+	f.Add([]byte(sslJSON))
+	fuzz(f, ZeekHTTPJSON(), true)
+}
+
+func FuzzZeekSSL(f *testing.F) {
+	f.Add([]byte(sslHeader + sslLine + closeLine))
+	fuzz(f, ZeekSSL(), true)
+}
+
+func FuzzZeekSSLJSON(f *testing.F) {
+	f.Add([]byte(sslJSON))
+	fuzz(f, ZeekSSLJSON(), true)
+}
+
+func FuzzSuricataEVE(f *testing.F) {
+	f.Add([]byte(eve(1, "flow", eveFlowBody) + eve(2, "netflow", eveFlowBody)))
+	f.Add([]byte(eve(1, "dns", `{"type":"query","id":9,"rrname":"a.example","rrtype":"A"}`) + eve(2, "dns", `{"type":"answer","id":9,"queries":[{"rrname":"a.example"}],"grouped":{"A":["::1"]}}`)))
+	f.Add([]byte(eve(1, "http", `{"hostname":"a.example","url":"http://u@h/","status":200}`) + eve(1, "tls", `{"sni":"a.example"}`)))
+	f.Add([]byte(`{"message":"{\"event_type\":\"dns\"}"}`))
+	fuzz(f, SuricataEVE(), true)
 }

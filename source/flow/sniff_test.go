@@ -12,7 +12,8 @@ import (
 
 // formats are all of this package's, as a composition root would list them.
 func formats() []*source.Format {
-	return []*source.Format{Conntrack(), ZeekConn(), ZeekConnJSON(), ZeekDNS(), ZeekDNSJSON()}
+	return []*source.Format{Conntrack(), ZeekConn(), ZeekConnJSON(), ZeekDNS(), ZeekDNSJSON(), Hubble(),
+		ZeekHTTP(), ZeekHTTPJSON(), ZeekSSL(), ZeekSSLJSON(), SuricataEVE()}
 }
 
 // recognised is the name of the format that the text is told as, "" for none.
@@ -39,6 +40,7 @@ func TestRecognition(t *testing.T) {
 		dnsJSON  = `{"ts":1795300000.1,"uid":"C1","id.orig_h":"10.42.0.7","id.orig_p":1,"id.resp_h":"10.96.0.10","id.resp_p":53,"proto":"udp","query":"pool.example","qtype":1}` + "\n"
 		httpJSON = `{"ts":1795300000.1,"uid":"C1","id.orig_h":"10.42.0.7","id.orig_p":1,"id.resp_h":"203.0.113.66","id.resp_p":80,"trans_depth":1,"method":"GET","host":"pool.example","uri":"/x"}` + "\n"
 	)
+	hubble := packetOf(1, tcpOf(syn), "", egress)
 	http := tsv("1795300000.1 CtideA1b2c3d4e5f6 10.42.0.7 41446 203.0.113.66 80 1 GET pool.example /x - 1.1")
 	for _, c := range []struct{ name, text, want string }{
 		{"conntrack", newTCP + endTCP, "conntrack"},
@@ -71,14 +73,34 @@ func TestRecognition(t *testing.T) {
 		{"mixed stream, mostly connections", connJSON + connJSON + dnsJSON + httpJSON, "zeek-conn-json"},
 		{"mixed stream, mostly queries", connJSON + dnsJSON + dnsJSON + httpJSON, "zeek-dns-json"},
 
-		{"http.log", zeekHeader("http", "ts uid id.orig_h id.orig_p id.resp_h id.resp_p trans_depth method host uri") + http, ""},
-		{"http.log without header", http, ""},
-		{"http.log as JSON", httpJSON, ""},
+		{"http.log", zeekHeader("http", "ts uid id.orig_h id.orig_p id.resp_h id.resp_p trans_depth method host uri") + http, "zeek-http"},
+		{"http.log, by its path", zeekHeader("http", "ts uid id.orig_h id.resp_h uri"), "zeek-http"},
+		{"http.log cut by zeek-cut -m", tsv("ts id.orig_h id.resp_h method host uri") + tsv("1795300000.1 10.42.0.7 203.0.113.66 GET pool.example /x"), "zeek-http"},
+		{"http.log without header, default columns", httpLine, "zeek-http"},
+		{"http.log without header, other columns", http, ""},
+		{"http.log as JSON", httpJSON, "zeek-http-json"},
+		{"mixed stream, mostly requests", connJSON + httpJSON + httpJSON, "zeek-http-json"},
+		{"sip.log, which has nearly the columns of http.log", zeekHeader("sip", "ts uid id.orig_h id.resp_h trans_depth method uri call_id seq user_agent status_code request_body_len"), ""},
+		{"smtp.log, which has transactions", zeekHeader("smtp", "ts uid id.orig_h id.resp_h trans_depth helo mailfrom user_agent"), ""},
+		{"ssl.log", zeekHeader("ssl", sslNames), "zeek-ssl"},
+		{"ssl.log as JSON", sslJSON, "zeek-ssl-json"},
+		{"kerberos.log, which has ciphers", zeekHeader("kerberos", "ts uid id.orig_h id.resp_h request_type client service cipher"), ""},
 		{"dpd.log, which has proto", zeekHeader("dpd", "ts uid id.orig_h id.orig_p id.resp_h id.resp_p proto analyzer failure_reason"), ""},
 		{"syslog.log as JSON, which has proto", `{"ts":1795300000.1,"uid":"C1","id.orig_h":"10.42.0.7","id.resp_h":"10.42.0.9","proto":"udp","facility":"DAEMON","severity":"INFO","message":"query"}`, ""},
-		{"quic.log, which has a history", zeekHeader("quic", "ts uid id.orig_h id.orig_p id.resp_h id.resp_p version client_initial_dcid history"), ""},
-		{"ssl.log by its path alone", "#separator \\x09\n#path\tssl\n", ""},
+		{"quic.log, which has a history", zeekHeader("quic", "ts uid id.orig_h id.orig_p id.resp_h id.resp_p version client_initial_dcid server_name history"), ""},
+		{"ssl.log by its path alone", "#separator \\x09\n#path\tssl\n", "zeek-ssl"},
+		{"x509.log by its path alone", "#separator \\x09\n#path\tx509\n", ""},
 		{"connection log by a path that only begins alike", "#separator \\x09\n#path\tconnections\n", ""},
+		{"hubble", hubble + hubble, "hubble"},
+		{"hubble, bare", `{"time":"2026-11-21T22:26:01Z","verdict":"FORWARDED","IP":{"source":"10.42.0.7","destination":"203.0.113.66"},"Type":"L3_L4"}`, "hubble"},
+		{"hubble, which first lost something", `{"lost_events":{"source":"HUBBLE_RING_BUFFER","num_events_lost":"12"},"node_name":"node-1","time":"2026-11-21T22:26:01Z"}` + "\n" + hubble, "hubble"},
+		{"eve", eve(1, "flow", eveFlowBody) + eve(1, "alert", "{}"), "suricata-eve"},
+		{"eve without ends", `{"timestamp":"2026-11-21T22:26:40.100200+0000","event_type":"stats","stats":{}}`, "suricata-eve"},
+		{"eve with a type of its own", `{"timestamp":"2026-11-21T22:26:40.100200+0000","event_type":"mine","flow_id":1,"src_ip":"10.42.0.7"}`, "suricata-eve"},
+		{"eve carried by Filebeat", `{"@timestamp":"x","message":"{\"timestamp\":\"2026-11-21T22:26:40.100200+0000\",\"event_type\":\"dns\",\"dns\":{}}"}`, "suricata-eve"},
+		{"something else with an event type", `{"timestamp":"2026-11-21T22:26:40Z","event_type":"login","user":"alice"}`, ""},
+		{"something else with a flow", `{"flow":{"pkts_toserver":1},"event_type":"flux"}`, ""},
+
 		{"prose", "the conn_state query of src=10.42.0.7 dst=203.0.113.66\n", ""},
 		{"unfinished JSON", `{"ts":1795300000.1,"conn_state":"SF"`, ""},
 		{"JSON that is no object", "[1,2,3]\n", ""},

@@ -24,9 +24,9 @@ import (
 // are read only if they fit the default columns of Zeek 3 to 8 in number and
 // types; else no column is known and the line is unreadable.
 //
-// Connection and name query records in one input, as streamed or concatenated
-// logs have them, are both read by each of the four formats; records of other
-// Zeek logs between them are skipped.
+// Records of several logs in one input, as streamed or concatenated logs have
+// them, are all read by each of the formats of Zeek; records of logs that are
+// not read stand between them and are skipped.
 func ZeekConn() *source.Format { return zeekTSV("zeek-conn", "Zeek connection log", conn) }
 
 // ZeekConnJSON is Zeek's connection log as JSON. It reads what ZeekConn reads,
@@ -41,6 +41,24 @@ func ZeekDNS() *source.Format { return zeekTSV("zeek-dns", "Zeek DNS log", dns) 
 
 // ZeekDNSJSON is Zeek's log of name queries as JSON.
 func ZeekDNSJSON() *source.Format { return zeekJSON("zeek-dns-json", "Zeek DNS log", dns) }
+
+// ZeekHTTP is Zeek's log of requests in clear text as tab-separated text
+// (http.log). Time is when the request was seen. User name, password and
+// everything else that is no column of event.HTTP is not looked at. What a
+// stranger can put into a status or a length makes no record unreadable: an odd
+// one is unknown.
+func ZeekHTTP() *source.Format { return zeekTSV("zeek-http", "Zeek HTTP log", http) }
+
+// ZeekHTTPJSON is Zeek's log of requests as JSON.
+func ZeekHTTPJSON() *source.Format { return zeekJSON("zeek-http-json", "Zeek HTTP log", http) }
+
+// ZeekSSL is Zeek's log of TLS handshakes as tab-separated text (ssl.log). One
+// that was not completed counts as well: the client named whom it wanted. One
+// that tells neither name nor version is skipped.
+func ZeekSSL() *source.Format { return zeekTSV("zeek-ssl", "Zeek TLS log", ssl) }
+
+// ZeekSSLJSON is Zeek's log of TLS handshakes as JSON.
+func ZeekSSLJSON() *source.Format { return zeekJSON("zeek-ssl-json", "Zeek TLS log", ssl) }
 
 func zeekTSV(name, title string, k kind) *source.Format {
 	return &source.Format{
@@ -71,6 +89,8 @@ const (
 	other kind = iota // a log that is not read
 	conn
 	dns
+	http
+	ssl
 )
 
 // field is a column that is looked at.
@@ -103,6 +123,21 @@ const (
 	fRCode
 	fRCodeName
 	fAnswers
+	fTransDepth
+	fMethod
+	fHost
+	fURI
+	fAgent
+	fRequestLen
+	fResponseLen
+	fStatus
+	fSIP
+	fServerName
+	fVersion
+	fCipher
+	fResumed
+	fEstablished
+	fSSLHistory
 	numFields
 )
 
@@ -136,6 +171,22 @@ var fieldNames = [numFields][]string{
 	fRCode:       {"rcode"},
 	fRCodeName:   {"rcode_name"},
 	fAnswers:     {"answers"},
+	fTransDepth:  {"trans_depth"},
+	fMethod:      {"method"},
+	fHost:        {"host"},
+	fURI:         {"uri"},
+	fAgent:       {"user_agent"},
+	fRequestLen:  {"request_body_len"},
+	fResponseLen: {"response_body_len"},
+	fStatus:      {"status_code"},
+	// sip.log has nearly all columns of http.log, and these.
+	fSIP:         {"call_id", "seq", "request_path", "response_path", "request_from", "response_from"},
+	fServerName:  {"server_name"},
+	fVersion:     {"version"},
+	fCipher:      {"cipher"},
+	fResumed:     {"resumed"},
+	fEstablished: {"established"},
+	fSSLHistory:  {"ssl_history"},
 }
 
 // row is one record, in whatever notation. An unset column, and one that is
@@ -151,8 +202,7 @@ type row interface {
 }
 
 // kindOf tells a record's log by the columns that it has, and by its path
-// (Zeek's word for the log's name) only if they do not tell: http, ssl and the
-// rest have neither a connection state nor a query.
+// (Zeek's word for the log's name) only if they do not tell.
 func kindOf(path string, has func(field) bool) kind {
 	switch {
 	case has(fConnState):
@@ -168,6 +218,10 @@ func kindOf(path string, has func(field) bool) kind {
 		// quic.log has a history and no proto; dpd.log, syslog.log and
 		// notice.log have proto, and none of these.
 		return conn
+	case isHTTPLog(has):
+		return http
+	case isSSLLog(has):
+		return ssl
 	}
 	for name, k := range pathKinds {
 		rest, ok := strings.CutPrefix(path, name)
@@ -180,13 +234,36 @@ func kindOf(path string, has func(field) bool) kind {
 
 // pathKinds are the log names that are read; filters append to them, as in
 // "conn-external".
-var pathKinds = map[string]kind{"conn": conn, "dns": dns}
+var pathKinds = map[string]kind{"conn": conn, "dns": dns, "http": http, "ssl": ssl}
+
+// isHTTPLog knows http.log among the logs with a depth of transactions
+// (smtp.log) or methods (sip.log).
+func isHTTPLog(has func(field) bool) bool {
+	switch {
+	case has(fSIP):
+		return false
+	case has(fTransDepth):
+		return has(fRequestLen) || has(fResponseLen) || has(fHost) || has(fMethod) && has(fURI)
+	}
+	return has(fMethod) && has(fHost) && has(fURI)
+}
+
+// isSSLLog knows ssl.log: quic.log has versions and server names too, and
+// kerberos.log has ciphers.
+func isSSLLog(has func(field) bool) bool {
+	return has(fEstablished) || has(fSSLHistory) || has(fCipher) && has(fServerName) || has(fResumed) && has(fVersion)
+}
 
 // convert turns one row into an event and its native key. It fails with
 // errNothing if the record is well-formed and of no use.
 func convert(r row, k kind) (event.Event, string, error) {
-	if k == dns {
+	switch k {
+	case dns:
 		return dnsEvent(r)
+	case http:
+		return httpEvent(r)
+	case ssl:
+		return sslEvent(r)
 	}
 	return connEvent(r)
 }

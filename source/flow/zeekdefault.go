@@ -31,6 +31,18 @@ var (
 			"count", "interval", "string", "count", "string", "count", "string", "count",
 			"string", "bool", "bool", "bool", "bool", "count", "vector", "vector", "bool"},
 	}
+	httpColumns = columnSet{
+		names: []string{"ts", "uid", "id.orig_h", "id.orig_p", "id.resp_h", "id.resp_p", "trans_depth",
+			"method", "host", "uri", "referrer", "version", "user_agent", "origin", "request_body_len",
+			"response_body_len", "status_code", "status_msg", "info_code", "info_msg", "tags", "username",
+			"password", "proxied", "orig_fuids", "orig_filenames", "orig_mime_types", "resp_fuids",
+			"resp_filenames", "resp_mime_types"},
+		types: []string{"time", "string", "addr", "port", "addr", "port", "count",
+			"string", "string", "string", "string", "string", "string", "string", "count",
+			"count", "count", "string", "count", "string", "set", "string",
+			"string", "set", "vector", "vector", "vector", "vector",
+			"vector", "vector"},
+	}
 )
 
 // connColumnsBefore7 is how many columns the connection log had before Zeek 7.
@@ -46,6 +58,8 @@ func defaultLayout(cells []string) *layout {
 		set = connColumns
 	case len(dnsColumns.names):
 		set = dnsColumns
+	case len(httpColumns.names):
+		set = httpColumns
 	default:
 		return nil
 	}

@@ -1,4 +1,9 @@
-package docker
+// Package logrus reads the lines that daemons print with logrus: dockerd,
+// containerd, CRI-O. It knows the framings, not what the messages say.
+//
+// In: lines of a daemon's log, with what syslog or journald put before them.
+// Out: Lines, whose parts are decoded when asked for.
+package logrus
 
 import (
 	"bytes"
@@ -9,6 +14,7 @@ import (
 	"time"
 
 	"tidewaiter/event"
+	"tidewaiter/source/jsonrecord"
 )
 
 // Reasons why a line of a daemon's log cannot be read.
@@ -16,107 +22,80 @@ var (
 	errNoFraming  = errors.New("no line of a daemon's log: want time=… level=… msg=…, or LEVL[time] message")
 	errNoAbsolute = errors.New("no absolute time")
 	errUnclosed   = errors.New("a quoted value does not end")
+	errNoEntry    = errors.New("no entry of a daemon's log: want a JSON object with time, level and msg")
 )
 
-// logLine is one line of a daemon's log. Its parts are cut out of the line
-// and decoded only when asked for: nearly all lines are of no interest.
-type logLine struct {
-	core     []byte // the line without what syslog or journald put before it
-	stamp    []byte // the printed time, nil if there is none
-	relative bool   // stamp counts seconds since the daemon's start
-	prefix   []byte // what was put before the line, nil if nothing was
-	msg      []byte // the message, in quotes if quoted is set
-	quoted   bool
-	attrs    []byte // key=value pairs after the message
-	foreign  bool   // another program's line in a shared log
+// Reader cuts the lines of one daemon's log. It is not safe for concurrent
+// use.
+type Reader struct {
+	// Programs are the names under which syslog and journald file the daemon's
+	// lines. Under the name of a container, a line is what the container
+	// printed, and could be made to look like the daemon's.
+	Programs []string
+	// JSON is set where the daemon can be told to print entries as JSON.
+	JSON bool
+
+	parser jsonrecord.Parser
 }
 
-// cutLogLine finds the parts of a line in any of the framings:
+// Line is one line of a daemon's log. Its parts are cut out of the line and
+// decoded only when asked for: nearly all lines are of no interest. It is valid
+// until the Reader's next Cut, and while the line's bytes are.
+type Line struct {
+	// Foreign is set for another program's line in a shared log, and for what
+	// the daemon printed without any framing.
+	Foreign bool
+	// Relative is set when the printed time counts seconds since the daemon's
+	// start.
+	Relative bool
+
+	core    []byte // the line without what syslog or journald put before it
+	stamp   []byte // the printed time, nil if there is none
+	prefix  []byte // what was put before the line, nil if nothing was
+	host    []byte // the host that the prefix names, nil if it names none
+	program []byte // the program that the prefix names, nil if it names none
+	msg     []byte // the message, in quotes if quoted is set
+	quoted  bool
+	attrs   []byte           // key=value pairs after the message
+	entry   jsonrecord.Value // the entry if it is JSON
+	reader  *Reader
+}
+
+// Cut finds the parts of a line in any of the framings:
 //
 //	time="…" level=debug msg="…" key=value      logrus, to a file or a pipe
+//	{"level":"debug","msg":"…","time":"…"}      logrus, as JSON
 //	DEBU[2026-11-21T21:35:52Z] message  key=value   to a terminal, with a full time
 //	INFO[0012] message  key=value               to a terminal
 //	Nov 21 21:35:52 host dockerd[7]: …          syslog or journald before one of them
-func cutLogLine(line []byte) (logLine, error) {
-	l := logLine{core: line}
+func (r *Reader) Cut(line []byte) (Line, error) {
+	l := Line{core: line, reader: r}
 	if !l.startsCore() {
-		if err := l.cutPrefix(); err != nil || l.foreign {
+		if err := l.cutPrefix(); err != nil || l.Foreign {
 			return l, err
 		}
 	}
-	if bytes.HasPrefix(l.core, []byte("time=")) || bytes.HasPrefix(l.core, []byte("level=")) {
+	switch {
+	case l.core[0] == '{':
+		return l, l.cutEntry()
+	case bytes.HasPrefix(l.core, []byte("time=")) || bytes.HasPrefix(l.core, []byte("level=")):
 		return l, l.cutPairs()
 	}
 	return l, l.cutBracket()
 }
 
 // startsCore reports whether core begins like a daemon's own line.
-func (l *logLine) startsCore() bool {
+func (l *Line) startsCore() bool {
 	if len(l.core) == 0 {
 		return false
 	}
 	c := l.core[0]
-	return bytes.HasPrefix(l.core, []byte("time=")) || bytes.HasPrefix(l.core, []byte("level=")) ||
+	return c == '{' && l.reader.JSON || bytes.HasPrefix(l.core, []byte("time=")) || bytes.HasPrefix(l.core, []byte("level=")) ||
 		c == 0x1b || (c >= 'A' && c <= 'Z' && levelLength(l.core) > 0)
 }
 
-// cutPrefix takes "TIME HOST PROGRAM[PID]: " from the front, or the header of
-// RFC 5424. Only the daemons' own names count: under the name of a container,
-// a line is what the container printed, and could be made to look like the
-// daemon's.
-func (l *logLine) cutPrefix() error {
-	prefix, program, core, ok := cutSyslog5424(l.core)
-	if !ok {
-		var found bool
-		prefix, core, found = bytes.Cut(l.core, []byte(": "))
-		blank := bytes.LastIndexByte(prefix, ' ')
-		if !found || blank < 0 || !looksTimed(prefix[:blank]) || bytes.IndexByte(prefix, '"') >= 0 {
-			return errNoFraming
-		}
-		program, _, _ = bytes.Cut(prefix[blank+1:], []byte{'['})
-	}
-	switch string(program) {
-	case "dockerd", "docker", "docker.dockerd", "dockerd-current", "docker-current", "containerd", "docker-containerd":
-	default:
-		l.foreign = true
-		return nil
-	}
-	l.prefix, l.core = prefix, core
-	if !l.startsCore() {
-		// What the daemon's runtime prints by itself (a Go stack, a plain
-		// print) has no framing of its own.
-		l.foreign = true
-	}
-	return nil
-}
-
-// cutSyslog5424 cuts "<PRI>1 TIME HOST PROGRAM PROCID MSGID SD " (RFC 5424,
-// section 6) from the front of s. The prefix it gives begins with the time.
-func cutSyslog5424(s []byte) (prefix, program, core []byte, ok bool) {
-	_, after, found := bytes.Cut(s, []byte(">1 "))
-	if !found || s[0] != '<' || len(s)-len(after) > len("<191>1 ") {
-		return nil, nil, nil, false
-	}
-	words := bytes.SplitN(after, []byte{' '}, 6)
-	if len(words) < 6 {
-		return nil, nil, nil, false
-	}
-	data, end := words[5], []byte("- ")
-	if bytes.HasPrefix(data, []byte{'['}) {
-		end = []byte("] ")
-	}
-	_, core, ok = bytes.Cut(data, end)
-	return after[:len(after)-len(core)], words[2], core, ok
-}
-
-// looksTimed reports whether hh:mm:ss stands in a prefix.
-func looksTimed(prefix []byte) bool {
-	i := bytes.IndexByte(prefix, ':')
-	return i >= 2 && len(prefix) >= i+6 && prefix[i+3] == ':' && prefix[i-1] >= '0' && prefix[i-1] <= '9'
-}
-
 // cutPairs reads time=, level= and msg=, in this order, as logrus prints them.
-func (l *logLine) cutPairs() error {
+func (l *Line) cutPairs() error {
 	rest := l.core
 	for len(rest) > 0 {
 		key, val, after, err := cutPair(rest)
@@ -132,6 +111,23 @@ func (l *logLine) cutPairs() error {
 		}
 		rest = after
 	}
+	return nil
+}
+
+// cutEntry reads an entry of the JSON formatter.
+func (l *Line) cutEntry() error {
+	entry, err := l.reader.parser.Parse(l.core)
+	if err != nil {
+		return err
+	}
+	stamp, msg := entry.Get("time"), entry.Get("msg")
+	if err := l.reader.parser.Fault(); err != nil {
+		return err
+	}
+	if !stamp.IsString() || !msg.IsString() || !entry.Get("level").IsString() {
+		return errNoEntry
+	}
+	l.entry, l.stamp, l.msg = entry, []byte(stamp.String()), []byte(msg.String())
 	return nil
 }
 
@@ -174,7 +170,7 @@ func quotedEnd(s []byte) int {
 }
 
 // cutBracket reads LEVL[time] message, with or without terminal colours.
-func (l *logLine) cutBracket() error {
+func (l *Line) cutBracket() error {
 	s, colour := l.core, []byte(nil)
 	if s[0] == 0x1b {
 		end := bytes.IndexByte(s, 'm')
@@ -193,7 +189,7 @@ func (l *logLine) cutBracket() error {
 		return errNoFraming
 	}
 	l.stamp = stamp[1:]
-	l.relative = len(bytes.Trim(l.stamp, "0123456789")) == 0
+	l.Relative = len(bytes.Trim(l.stamp, "0123456789")) == 0
 	l.msg, l.attrs = splitMessage(rest, colour)
 	return nil
 }
@@ -257,9 +253,12 @@ func isPairs(s []byte) bool {
 	return true
 }
 
-// hasMessage reports whether the message begins with text, which must be free
-// of what quoting changes.
-func (l *logLine) hasMessage(text string) bool {
+// IsEmpty reports that there is no message.
+func (l *Line) IsEmpty() bool { return len(l.msg) == 0 }
+
+// Has reports whether the message begins with text, which must be free of what
+// quoting changes.
+func (l *Line) Has(text string) bool {
 	msg := l.msg
 	if l.quoted {
 		msg = msg[1:]
@@ -267,16 +266,19 @@ func (l *logLine) hasMessage(text string) bool {
 	return len(msg) >= len(text) && string(msg[:len(text)]) == text
 }
 
-// message decodes the message.
-func (l *logLine) message() (string, error) {
+// Message decodes the message.
+func (l *Line) Message() (string, error) {
 	if !l.quoted {
 		return string(l.msg), nil
 	}
 	return unquote(l.msg)
 }
 
-// attr decodes one of the pairs after the message; "" if it is not there.
-func (l *logLine) attr(name string) (string, error) {
+// Attr decodes one of the pairs after the message; "" if it is not there.
+func (l *Line) Attr(name string) (string, error) {
+	if l.entry.Exists() {
+		return l.entry.Number(name), l.reader.parser.Fault()
+	}
 	for rest := l.attrs; len(rest) > 0; {
 		key, val, after, err := cutPair(rest)
 		if err != nil {
@@ -301,11 +303,15 @@ func unquote(val []byte) (string, error) {
 	return s, nil
 }
 
-// time is when the line was written: by its own words, or by journald's if
+// Time is when the line was written: by its own words, or by journald's if
 // those are complete. syslog's own form has neither year nor zone.
-func (l *logLine) time() (event.Time, error) {
-	if l.stamp != nil && !l.relative {
-		return event.ParseRFC3339(string(l.stamp))
+func (l *Line) Time() (event.Time, error) {
+	if l.stamp != nil && !l.Relative {
+		stamp := string(l.stamp)
+		if day, clock, blank := strings.Cut(stamp, " "); blank { // CRI-O prints a blank for the T
+			stamp = day + "T" + clock
+		}
+		return event.ParseRFC3339(stamp)
 	}
 	first, _, _ := strings.Cut(string(l.prefix), " ")
 	if at, err := event.ParseRFC3339(first); err == nil {
@@ -319,10 +325,10 @@ func (l *logLine) time() (event.Time, error) {
 	return event.At(t, event.FractionRes(first)), nil
 }
 
-// key is the line's content without the prefix, so that one line delivered by
+// Key is the line's content without the prefix, so that one line delivered by
 // two ways is one record; with it if only the prefix tells the time.
-func (l *logLine) key() string {
-	if l.stamp != nil && !l.relative {
+func (l *Line) Key() string {
+	if l.stamp != nil && !l.Relative {
 		return string(l.core)
 	}
 	return string(l.prefix) + ": " + string(l.core)

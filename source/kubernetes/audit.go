@@ -1,0 +1,252 @@
+package kubernetes
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"tidewaiter/event"
+	"tidewaiter/image"
+	"tidewaiter/source"
+	"tidewaiter/source/jsonrecord"
+)
+
+// Audit is the API server's audit log: audit.k8s.io v1 and v1beta1, as its log
+// and webhook back ends write it (kubernetes.io, "Auditing"), and as EKS, GKE,
+// AKS and log shippers wrap it.
+//
+// One request is recorded at several stages. ResponseComplete is what counts;
+// of the requests that last, which reach into a pod, ResponseStarted counts
+// too, under the same id. RequestReceived and Panic say nothing of what was
+// done and are skipped, and so are requests for a dry run.
+func Audit() *source.Format {
+	return &source.Format{
+		Name:    "k8s-audit",
+		Title:   "Kubernetes audit log (audit.k8s.io; EKS, GKE and AKS envelopes)",
+		Source:  event.KubeAudit,
+		Framing: source.JSONValues,
+		Sniff:   sniffAudit,
+		New:     func(out *source.Output) source.Decoder { return &auditDecoder{out: out} },
+	}
+}
+
+// maxEnvelopes is how deep envelopes are opened: a shipper's around a cloud's
+// around a list.
+const maxEnvelopes = 4
+
+var (
+	errNotAudit    = errors.New("no audit record: neither auditID and stage, nor an envelope around them")
+	errDeep        = errors.New("too many envelopes around one another")
+	errListInText  = errors.New("a list inside a text: its records cannot be cited")
+	errNoStage     = errors.New("audit record without a stage")
+	errNotOfKube   = errors.New("a Cloud Audit record of another service than k8s.io")
+	errNoAuditVerb = errors.New("audit record without a verb")
+)
+
+type auditDecoder struct {
+	out *source.Output
+	// A value lives until its parser's next record, so each depth has its own.
+	parsers [maxEnvelopes]jsonrecord.Parser
+	refs    image.Parser
+}
+
+// Decode implements source.Decoder.
+func (d *auditDecoder) Decode(rec source.Record) {
+	d.open(withoutPrefix(rec), event.Place{}, 0)
+}
+
+// Flush implements source.Decoder; nothing is held back.
+func (d *auditDecoder) Flush() {}
+
+// withoutPrefix cuts what a log daemon wrote before a record.
+func withoutPrefix(rec source.Record) source.Record {
+	if len(rec.Data) == 0 || rec.Data[0] == '{' {
+		return rec
+	}
+	if i := bytes.IndexByte(rec.Data, '{'); i > 0 && bytes.Contains(rec.Data[i:], []byte("auditID")) {
+		rec.Data = rec.Data[i:]
+		rec.Offset += int64(i)
+		rec.Length -= i
+	}
+	return rec
+}
+
+// open decodes a record, or what is in the envelope that it is. depth counts
+// the envelopes that are open around it.
+func (d *auditDecoder) open(rec source.Record, place event.Place, depth int) {
+	if depth == maxEnvelopes {
+		d.out.Unreadable(rec, errDeep)
+		return
+	}
+	parser := &d.parsers[depth]
+	v, err := parser.Parse(rec.Data)
+	switch {
+	case err != nil:
+	case !v.IsObject():
+		err = errNotObject
+	case v.Get("auditID").IsString():
+		d.native(rec, v, place, parser)
+		return
+	case v.Get("protoPayload").IsObject():
+		d.cloudAudit(rec, v, parser)
+		return
+	default:
+		d.envelope(rec, v, place, depth)
+		return
+	}
+	d.out.Unreadable(rec, err)
+}
+
+// lists are the keys under which envelopes hold records.
+var lists = []string{"items", "logEvents", "events", "records", "entries"}
+
+// texts are the keys under which envelopes hold one record as text, or parsed.
+var texts = [][]string{
+	{"message"}, {"@message"}, {"log"}, {"properties", "log"}, {"log_s"}, {"json"}, {"kubernetes", "audit"}, {"event", "original"},
+}
+
+// envelope opens what a cloud or a log shipper put around records.
+func (d *auditDecoder) envelope(rec source.Record, v jsonrecord.Value, place event.Place, depth int) {
+	parser := &d.parsers[depth]
+	place = envelopePlace(v).Or(place)
+	key := listKey(v)
+	inner, text := inside(v)
+	skip := otherLog(v)
+	err := parser.Fault()
+	switch {
+	case err != nil:
+	case key != "" && inText(rec):
+		err = errListInText
+	case key != "":
+		spread(d.out, rec, key, func(r source.Record) { d.open(r, place, depth+1) })
+		return
+	case inner.Exists():
+		d.native(rec, inner, place, parser)
+		return
+	case strings.HasPrefix(text, "{"):
+		d.open(source.Record{Data: []byte(text), Span: rec.Span}, place, depth+1)
+		return
+	case skip || text != "" && place.Cluster != "":
+		d.out.Skip() // another component's line in the same stream
+		return
+	default:
+		err = errNotAudit
+	}
+	d.out.Unreadable(rec, err)
+}
+
+// listKey is the key under which an envelope holds a list, "" if none.
+func listKey(v jsonrecord.Value) string {
+	for _, key := range lists {
+		if v.Get(key).IsArray() {
+			return key
+		}
+	}
+	return ""
+}
+
+// inside finds the one record that an envelope holds: parsed, or as text.
+func inside(v jsonrecord.Value) (inner jsonrecord.Value, text string) {
+	for _, path := range texts {
+		switch w := v.Get(path...); {
+		case w.IsString():
+			return jsonrecord.Value{}, strings.TrimSpace(w.String())
+		case w.Get("auditID").IsString():
+			return w, ""
+		}
+	}
+	return jsonrecord.Value{}, ""
+}
+
+// inText reports whether a record's bytes are not those at its place in the
+// file, because they were unescaped.
+func inText(rec source.Record) bool { return len(rec.Data) != rec.Length }
+
+// otherLog reports whether an envelope says that it holds another log of the
+// control plane, or none: EKS and AKS send several through one pipe.
+func otherLog(v jsonrecord.Value) bool {
+	if v.String("messageType") == "CONTROL_MESSAGE" {
+		return true
+	}
+	category := v.String("category")
+	return category != "" && !strings.HasPrefix(category, "kube-audit")
+}
+
+// native reads one audit record.
+func (d *auditDecoder) native(rec source.Record, v jsonrecord.Value, place event.Place, parser *jsonrecord.Parser) {
+	r := request{refs: &d.refs, place: place}
+	d.tell(rec, &r, r.read(v), parser)
+}
+
+// cloudAudit reads one log entry of GKE.
+func (d *auditDecoder) cloudAudit(rec source.Record, v jsonrecord.Value, parser *jsonrecord.Parser) {
+	r := request{refs: &d.refs}
+	d.tell(rec, &r, r.readCloudAudit(v), parser)
+}
+
+// tell says what a request was about, and accounts for its record.
+func (d *auditDecoder) tell(rec source.Record, r *request, err error, parser *jsonrecord.Parser) {
+	var e event.Event
+	if err == nil && r.counts() {
+		e, err = r.event()
+	}
+	if fault := parser.Fault(); fault != nil {
+		err = fault // not to be trusted, whatever else is wrong
+	}
+	d.deliver(rec, r, e, err)
+}
+
+// deliver accounts for one record.
+func (d *auditDecoder) deliver(rec source.Record, r *request, e event.Event, err error) {
+	switch {
+	case err != nil:
+		d.out.Unreadable(rec, fmt.Errorf("audit record %q: %w", clip(r.id), err))
+	case e.Body == nil:
+		d.out.Skip()
+	default:
+		e.Place = e.Place.Or(r.place)
+		d.out.Event(e, r.key(e.Body), rec.Span)
+	}
+}
+
+// auditMarks are words of which every form has one. They are looked for first:
+// taking a sample apart costs more.
+var auditMarks = []string{"auditID", "kube-apiserver-audit", `"kube-audit`, `"k8s.io"`}
+
+// sniffAudit knows a bare record by its keys and an envelope by the same keys
+// in what it holds.
+func sniffAudit(head source.Sample) int {
+	marked := false
+	for _, mark := range auditMarks {
+		marked = marked || bytes.Contains(head.Data, []byte(mark))
+	}
+	switch {
+	case !marked:
+		return 0
+	case head.HasKeys("auditID", "level") || head.HasKeys("auditID", "stage"):
+		return 95
+	case head.HasKeys("protoPayload"):
+		// The audit logs of other Google services differ only in the service.
+		_, rest, _ := bytes.Cut(head.Data, []byte(`"serviceName"`))
+		if bytes.HasPrefix(bytes.TrimLeft(rest, ": \t\r\n"), []byte(`"k8s.io"`)) {
+			return 92
+		}
+		return 0
+	}
+	for _, key := range lists {
+		if head.HasKeys(key) {
+			return 90
+		}
+	}
+	for _, path := range texts {
+		if head.HasKeys(path[0]) {
+			return 80
+		}
+	}
+	prefixed := func(line []byte) bool { return bytes.Contains(line, []byte(`"auditID":"`)) }
+	if head.Share(prefixed) > 50 {
+		return 60
+	}
+	return 0
+}
