@@ -1,10 +1,12 @@
 package analytic
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"tidewaiter/baseline"
 	"tidewaiter/evidence"
@@ -24,35 +26,59 @@ type Context struct {
 
 // Assess gives what each family says about a subject, worst first; nothing if
 // nothing is notable. asked are the memory keys whose answers it rests on.
+//
+// A pod has several containers, of several images. It is looked at with each
+// of them as the one that the story is about, and the worst is told: a clean
+// container must not speak for an untrusted one beside it.
 func (l *Library) Assess(ctx Context, s *evidence.Subject) (found []Assessment, asked []baseline.Key) {
-	ev := l.evaluation(ctx, s)
-	for at := 0; at < len(l.detections); {
-		end := at
-		for end < len(l.detections) && l.detections[end].Family == l.detections[at].Family {
-			end++
+	for about := range max(len(s.Containers), 1) {
+		ev := l.evaluation(ctx, s, about)
+		for at := 0; at < len(l.detections); {
+			end := at
+			for end < len(l.detections) && l.detections[end].Family == l.detections[at].Family {
+				end++
+			}
+			if a, ok := ev.family(l.detections[at:end]); ok {
+				found = keepWorse(found, a)
+			}
+			at = end
 		}
-		if a, ok := ev.family(l.detections[at:end]); ok {
-			found = append(found, a)
-		}
-		at = end
+		asked = append(asked, ev.asked...)
 	}
-	slices.SortStableFunc(found, func(a, b Assessment) int { return int(b.Severity - a.Severity) })
-	return found, ev.asked
+	slices.SortStableFunc(found, func(a, b Assessment) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.Family, b.Family))
+	})
+	return found, asked
+}
+
+// keepWorse adds an assessment, or puts it in the place of a milder one of its
+// family. Of two alike the first container's stays.
+func keepWorse(found []Assessment, a Assessment) []Assessment {
+	i := slices.IndexFunc(found, func(o Assessment) bool { return o.Family == a.Family })
+	switch {
+	case i < 0:
+		return append(found, a)
+	case cmp.Or(cmp.Compare(a.Severity, found[i].Severity), cmp.Compare(a.Score, found[i].Score)) > 0:
+		found[i] = a
+	}
+	return found
 }
 
 // Sightings is what a subject adds to memory.
 func (l *Library) Sightings(ctx Context, s *evidence.Subject) baseline.Sightings {
-	ev := l.evaluation(ctx, s)
 	out := baseline.Sightings{}
-	for _, m := range l.memories {
-		for _, f := range ev.on(m.on) {
-			at := ev.begin
-			if f >= 0 {
-				at = s.Facts[f].Event.Time.At
-			}
-			for _, k := range ev.keys(m, f) {
-				out.See(k, at)
-				out.See(learningKey(m.name), at)
+	for about := range max(len(s.Containers), 1) {
+		ev := l.evaluation(ctx, s, about)
+		for _, m := range l.memories {
+			for _, f := range ev.on(m.on) {
+				at := ev.begin
+				if f >= 0 {
+					at = s.Facts[f].Event.Time.At
+				}
+				for _, k := range ev.keys(m, f) {
+					out.See(k, at)
+					out.See(learningKey(m.name), at)
+				}
 			}
 		}
 	}
@@ -68,41 +94,80 @@ type evaluation struct {
 	ctx     Context
 	scope   *policy.Scope
 	subject *evidence.Subject
+	about   int   // the container that the story is about
 	begin   int64 // when the subject's story began, in Unix nanoseconds
 	vars    varCache
 	asked   []baseline.Key
+	own     baseline.Sightings // what the subject itself adds to memory, nil until asked for
 	faults  []string
 }
 
-func (l *Library) evaluation(ctx Context, s *evidence.Subject) *evaluation {
-	ev := &evaluation{lib: l, ctx: ctx, subject: s, begin: begin(s)}
-	ev.scope = ctx.Policy.For(attributes(s))
+func (l *Library) evaluation(ctx Context, s *evidence.Subject, about int) *evaluation {
+	ev := &evaluation{lib: l, ctx: ctx, subject: s, about: about}
+	ev.begin = ev.beginning()
+	ev.scope = ctx.Policy.For(attributes(s, ev.container()))
 	ev.vars = newVarCache(ev)
 	return ev
 }
 
-func attributes(s *evidence.Subject) policy.Attributes {
-	c := s.Container
+// container is the one that the story is about, nil for a subject that is none.
+func (ev *evaluation) container() *evidence.Container {
+	if ev.about < len(ev.subject.Containers) {
+		return &ev.subject.Containers[ev.about]
+	}
+	return nil
+}
+
+// told reports whether a fact belongs to the story: how other containers of
+// the pod came to be does not.
+func (ev *evaluation) told(f evidence.Fact) bool {
+	return f.Container == ev.about || f.Container == evidence.Whole || ev.behaviour(f.Kind)
+}
+
+func attributes(s *evidence.Subject, c *evidence.Container) policy.Attributes {
 	if c == nil {
 		return policy.Attributes{Host: s.ID.Place.Host, Cluster: s.ID.Place.Cluster, Account: s.ID.Place.Account}
 	}
 	a := policy.Attributes{Namespace: c.Namespace, Host: c.Host, Cluster: c.Cluster, Account: s.ID.Place.Account}
-	if c.Cluster != "" {
+	if c.Cluster != "" || s.Pod != nil {
 		a.Node = c.Host
 	}
 	return a
 }
 
-// begin is when a subject's story began: its image's arrival, else its
-// creation, else the first thing known of it.
-func begin(s *evidence.Subject) int64 {
-	at := int64(math.MaxInt64)
-	for _, f := range s.Facts {
-		if !f.Event.Time.IsZero() {
-			at = min(at, f.Event.Time.At)
+// freshArrival is how long before its first container an image's arrival is a
+// part of that container's story. What came weeks before does not make new what
+// others did since.
+const freshArrival = int64(time.Hour)
+
+// beginning is when the story began: when the container was made, or when its
+// image came shortly before; else the first thing known of it. A container that
+// was put into an old pod begins with itself.
+func (ev *evaluation) beginning() int64 {
+	made, own, all := int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MaxInt64)
+	for _, f := range ev.subject.Facts {
+		if f.Event.Time.IsZero() {
+			continue
+		}
+		all = min(all, f.Event.Time.At)
+		if f.Container != ev.about {
+			continue
+		}
+		own = min(own, f.Event.Time.At)
+		if f.Kind != evidence.Arrival {
+			made = min(made, f.Event.Time.At)
 		}
 	}
-	return at
+	if own == math.MaxInt64 {
+		return all
+	}
+	begin := made
+	for _, f := range ev.subject.Facts {
+		if f.Container == ev.about && f.Kind == evidence.Arrival && !f.Event.Time.IsZero() && (made == math.MaxInt64 || f.Event.Time.At >= made-freshArrival) {
+			begin = min(begin, f.Event.Time.At)
+		}
+	}
+	return begin
 }
 
 func (ev *evaluation) fault(err error) {
@@ -115,14 +180,14 @@ func (ev *evaluation) fault(err error) {
 // stands for the subject as a whole.
 func (ev *evaluation) on(kind string) []int {
 	if kind == onSubject {
-		if ev.subject.Container == nil {
+		if ev.container() == nil {
 			return nil
 		}
 		return []int{-1}
 	}
 	var out []int
 	for i, f := range ev.subject.Facts {
-		if f.Kind == evidence.Kind(kind) {
+		if f.Kind == evidence.Kind(kind) && ev.told(f) {
 			out = append(out, i)
 		}
 	}
@@ -164,7 +229,7 @@ func (ev *evaluation) unseen(name string, fact int) (unseen, learning bool) {
 	unseen = true
 	for _, k := range keys {
 		ev.asked = append(ev.asked, k)
-		if at, ok := ev.ctx.Memory.First(k); ok && at < ev.begin {
+		if at, ok := ev.ctx.Memory.First(k); ok && at < ev.begin && at < ev.ownFirst(k) {
 			unseen = false
 		}
 	}
@@ -174,11 +239,23 @@ func (ev *evaluation) unseen(name string, fact int) (unseen, learning bool) {
 	return unseen, !ok || ev.begin-since < int64(ev.ctx.Policy.Learning)
 }
 
+// ownFirst is when the subject itself did first what a key stands for. Where
+// clocks differ that can be before it began, and makes nothing known.
+func (ev *evaluation) ownFirst(k baseline.Key) int64 {
+	if ev.own == nil {
+		ev.own = ev.lib.Sightings(ev.ctx, ev.subject)
+	}
+	if at, ok := ev.own[k]; ok {
+		return at
+	}
+	return math.MaxInt64
+}
+
 // fits lists the facts that fit a stage.
 func (ev *evaluation) fits(s *stage, facts []evidence.Fact) ([]int, error) {
 	var out []int
 	for i, f := range facts {
-		if !slices.Contains(s.kinds, f.Kind) || f.Event.Time.IsZero() {
+		if !slices.Contains(s.kinds, f.Kind) || f.Event.Time.IsZero() || !ev.told(f) {
 			continue
 		}
 		holds, err := s.when[f.Kind].holds(ev.vars.of("", i))
@@ -238,12 +315,19 @@ func counts(d *detection, sig *signal, members map[int]bool, fact int) bool {
 	return len(d.chains) == 0 || sig.anywhere || members[fact]
 }
 
+// speaks reports whether a signal may look at a fact of another container of
+// the pod: what speaks against suspicion holds for its own only.
+func (ev *evaluation) speaks(sig *signal, fact int) bool {
+	of := ev.subject.Facts[fact].Container
+	return sig.points >= 0 || of == ev.about || of == evidence.Whole
+}
+
 // hit evaluates one signal.
 func (ev *evaluation) hit(d *detection, sig *signal, members map[int]bool) (Hit, bool) {
 	h := Hit{Signal: sig.name, Group: sig.group, Points: sig.points, Hard: sig.hard, Learning: true}
 	found := false
 	for _, f := range ev.on(sig.on) {
-		if f >= 0 && !counts(d, sig, members, f) {
+		if f >= 0 && !(counts(d, sig, members, f) && ev.speaks(sig, f)) {
 			continue
 		}
 		vars := ev.vars.of(d.ID, f)
@@ -320,8 +404,7 @@ func (ev *evaluation) raised(d *detection, s story) bool {
 		}
 		return t.score > 0 || s.learningOnly()
 	}
-	vars := map[string]any{"signals": t.signals, "groups": t.groups, "legs": seenLegs(s.legs), "hard": t.hard, "score": t.score}
-	holds, err := d.raise.holds(vars)
+	holds, err := d.raise.holds(ev.over(d.ID, t, s.legs))
 	if err != nil {
 		ev.fault(err)
 	}

@@ -8,9 +8,13 @@ import (
 // function of the subject's evidence, of memory and of the policy.
 type Assessment struct {
 	Subject evidence.SubjectID
-	// Container is what the subject is; nil for plain events.
+	// Container is what the subject is, in a pod the one that the story is
+	// about; nil for plain events.
 	Container *evidence.Container
-	Family    string
+	// Pod and Containers are what a pod is and has; nil for other subjects.
+	Pod        *evidence.Pod
+	Containers []evidence.Container
+	Family     string
 	// Analytics are those raised, the family's head first if it is among them.
 	Analytics []Raised
 	// Scope is the policy scope that applied, "" for none.

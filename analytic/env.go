@@ -69,7 +69,8 @@ func newCompiler(v *policy.Vocabulary) (*compiler, error) {
 		cel.StdLib(), ext.Strings(), ext.Lists(), ext.Sets(),
 		ext.NativeTypes(ext.ParseStructTags(true),
 			reflect.TypeFor[ImageView](), reflect.TypeFor[ContainerView](), reflect.TypeFor[EndpointView](),
-			reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView]()),
+			reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](),
+			reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView]()),
 		cel.Variable("scope", cel.StringType),
 	}
 	opts = append(opts, functions()...)
@@ -86,12 +87,19 @@ func newCompiler(v *policy.Vocabulary) (*compiler, error) {
 			return nil, fmt.Errorf("set up conditions on %s: %w", kind, err)
 		}
 	}
-	c.set, err = cel.NewEnv(cel.StdLib(), ext.Lists(), ext.Sets(),
+	opts = []cel.EnvOption{cel.StdLib(), ext.Lists(), ext.Sets(),
+		cel.Variable("points", cel.MapType(cel.StringType, cel.DoubleType)),
 		cel.Variable("signals", cel.ListType(cel.StringType)),
 		cel.Variable("groups", cel.ListType(cel.StringType)),
 		cel.Variable("legs", cel.ListType(cel.StringType)),
 		cel.Variable("hard", cel.BoolType),
-		cel.Variable("score", cel.DoubleType))
+		cel.Variable("score", cel.DoubleType)}
+	for _, s := range v.Settings {
+		if !s.Type.IsList() {
+			opts = append(opts, cel.Variable(settingPrefix+s.Name, settingType(s.Type)))
+		}
+	}
+	c.set, err = cel.NewEnv(opts...)
 	if err != nil {
 		return nil, fmt.Errorf("set up conditions over signals: %w", err)
 	}
@@ -104,7 +112,7 @@ const onSubject = "subject"
 // variables says what a condition on each kind of fact can see.
 func variables() map[string][]cel.EnvOption {
 	view := func(name, typ string) cel.EnvOption { return cel.Variable(name, cel.ObjectType("analytic."+typ)) }
-	subject := []cel.EnvOption{view("image", "ImageView"), view("container", "ContainerView")}
+	subject := []cel.EnvOption{view("image", "ImageView"), view("container", "ContainerView"), view("pod", "PodView")}
 	vars := map[string][]cel.EnvOption{onSubject: subject}
 	for _, k := range evidence.Kinds() {
 		vars[string(k)] = slices.Clone(subject)
@@ -114,6 +122,8 @@ func variables() map[string][]cel.EnvOption {
 	add(evidence.Connection, view("connection", "ConnectionView"))
 	add(evidence.Lookup, view("lookup", "LookupView"))
 	add(evidence.Arrival, view("arrival", "ArrivalView"))
+	add(evidence.Access, view("access", "AccessView"))
+	add(evidence.Request, view("request", "RequestView"))
 	vars[string(evidence.Plain)] = []cel.EnvOption{cel.Variable("event", cel.MapType(cel.StringType, cel.DynType))}
 	return vars
 }
@@ -277,6 +287,11 @@ func functions() []cel.EnvOption {
 			return v.MatchesImage(img.ref, img.digests)
 		}),
 		member("approves", policy.Images, imageType, func(v policy.Value, a any) bool { return v.ApprovesDigest(a.(ImageView).digests) }),
+		member("has", policy.Releases, imageType, func(v policy.Value, a any) bool { return v.Released(a.(ImageView).digests) }),
+		member("contradict", policy.Releases, imageType, func(v policy.Value, a any) bool {
+			img := a.(ImageView)
+			return img.Published && v.Contradicts(img.ref, img.digests)
+		}),
 		member("has", policy.Destinations, endpointType, func(v policy.Value, a any) bool { return hasEndpoint(v, a.(EndpointView)) }),
 		member("has", policy.Destinations, cel.StringType, func(v policy.Value, a any) bool { return v.MatchesDomain(a.(string)) }),
 		member("has", policy.Names, cel.StringType, func(v policy.Value, a any) bool { return v.MatchesName(a.(string)) }),

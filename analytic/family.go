@@ -14,12 +14,15 @@ const maxItems = 200
 // family puts together what a family's detections found in one subject: one
 // assessment, children inside.
 func (ev *evaluation) family(detections []*detection) (Assessment, bool) {
-	a := Assessment{Subject: ev.subject.ID, Container: ev.subject.Container, Family: detections[0].Family, Scope: ev.scope.Name, Cause: ev.cause()}
+	a := Assessment{Subject: ev.subject.ID, Container: ev.container(), Family: detections[0].Family, Scope: ev.scope.Name, Cause: ev.cause()}
+	if a.Pod = ev.subject.Pod; a.Pod != nil {
+		a.Containers = ev.subject.Containers
+	}
 	var head *story
 	members := map[int]bool{}
 	unchained := false
 	for _, d := range detections {
-		if d.Subject != ev.subject.ID.Kind {
+		if d.Subject != ev.subject.ID.Kind && !(d.Subject == "container" && ev.subject.Pod != nil) {
 			continue
 		}
 		s := ev.story(d)
@@ -74,7 +77,7 @@ func (ev *evaluation) judge(a *Assessment, chain int) {
 		}
 	}
 	a.Score = t.score
-	sev, err := s.severity(t, seenLegs(a.Legs))
+	sev, err := s.severity(t, ev.over("", t, a.Legs))
 	if err != nil {
 		ev.fault(err)
 	}
@@ -110,6 +113,7 @@ func (ev *evaluation) cite(a *Assessment, members map[int]bool, unchained bool) 
 			wanted[f], strong[f] = true, true
 		}
 	}
+	ev.context(strong, wanted)
 	room := maxItems - count(strong)
 	for i, item := range items {
 		switch {
@@ -124,6 +128,20 @@ func (ev *evaluation) cite(a *Assessment, members map[int]bool, unchained bool) 
 		}
 	}
 	a.History = lastBehaviour(a.Evidence)
+}
+
+// context adds how those containers came to be, and ended, that the story is
+// about or that a signal rests on.
+func (ev *evaluation) context(strong, wanted []bool) {
+	involved := map[int]bool{ev.about: true}
+	for i, f := range ev.subject.Facts {
+		involved[f.Container] = involved[f.Container] || strong[i]
+	}
+	for i, f := range ev.subject.Facts {
+		if involved[f.Container] && (!ev.behaviour(f.Kind) || f.Kind == evidence.Exit) {
+			wanted[i] = true
+		}
+	}
 }
 
 func count(b []bool) int {
@@ -173,7 +191,7 @@ func mergeHits(all, more []Hit) []Hit {
 
 // cause is what the subject's story is about beyond itself.
 func (ev *evaluation) cause() string {
-	c := ev.subject.Container
+	c := ev.container()
 	if c == nil {
 		return ""
 	}

@@ -52,7 +52,7 @@ func (l *Library) MatchPlain(p *policy.Policy, events []*event.Event) ([]PlainMa
 		subjects, without := groupBy(d.By, events)
 		counts.WithoutKey += without
 		for _, s := range subjects {
-			ev := l.evaluation(Context{Policy: p}, s.subject)
+			ev := l.evaluation(Context{Policy: p}, s.subject, 0)
 			for i := range d.chains {
 				m, ok, err := ev.plainMatch(d, &d.chains[i])
 				if err != nil {

@@ -49,8 +49,9 @@ func (l *Library) compileScoring(comp *compiler, c *content) error {
 // tally is what a set of signals adds up to.
 type tally struct {
 	score   float64
-	groups  []string // with positive points, in declared order
-	signals []string // that count, sorted
+	points  map[string]float64 // by group; all of them
+	groups  []string           // with positive points, in declared order
+	signals []string           // that count, sorted
 	hard    bool
 }
 
@@ -58,7 +59,7 @@ type tally struct {
 // the others by a share, up to the group's cap; several groups together add a
 // bonus; what speaks against is subtracted, within a floor.
 func (s *scoring) add(hits []Hit) tally {
-	var t tally
+	t := tally{points: map[string]float64{}}
 	against := 0.0
 	for _, h := range hits {
 		if h.Learning {
@@ -70,7 +71,8 @@ func (s *scoring) add(hits []Hit) tally {
 	}
 	slices.Sort(t.signals)
 	for _, g := range s.Groups {
-		if points := s.group(hits, g.Name, g.Cap); points > 0 {
+		points := s.group(hits, g.Name, g.Cap)
+		if t.points[g.Name] = points; points > 0 {
 			t.groups = append(t.groups, g.Name)
 			t.score += points
 		}
@@ -99,14 +101,13 @@ func (s *scoring) group(hits []Hit, name string, limit float64) float64 {
 
 // severity turns a tally into a severity: by threshold, then held within the
 // limits that apply. A floor beats a ceiling: it rests on stronger evidence.
-func (s *scoring) severity(t tally, legs []string) (Severity, error) {
+func (s *scoring) severity(t tally, vars overSignals) (Severity, error) {
 	sev := None
 	for candidate := Info; candidate <= Critical; candidate++ {
 		if at, ok := s.Thresholds[candidate]; ok && t.score >= at-1e-9 {
 			sev = candidate
 		}
 	}
-	vars := map[string]any{"signals": t.signals, "groups": t.groups, "legs": legs, "hard": t.hard, "score": t.score}
 	floor := None
 	for _, l := range s.limits {
 		holds, err := l.when.holds(vars)

@@ -11,19 +11,46 @@ import (
 // setting, and only when one asks.
 type varCache struct {
 	ev        *evaluation
-	image     *ImageView
-	container *ContainerView
+	images    map[int]*ImageView // by container
+	container map[int]*ContainerView
+	pod       *PodView
 	facts     map[int]any
 	settings  map[string]map[string]any // by analytic, then by name
 }
 
 func newVarCache(ev *evaluation) varCache {
-	c := varCache{ev: ev, facts: map[int]any{}, settings: map[string]map[string]any{}}
-	if about := ev.subject.Container; about != nil {
-		img, con := imageView(about), containerView(about)
-		c.image, c.container = &img, &con
+	return varCache{
+		ev: ev, images: map[int]*ImageView{}, container: map[int]*ContainerView{}, facts: map[int]any{}, settings: map[string]map[string]any{},
 	}
-	return c
+}
+
+// whose is the container that a condition on a fact is about: the fact's own,
+// else the story's. -1 if there is none.
+func (c *varCache) whose(fact int) int {
+	whose := c.ev.about
+	if fact >= 0 && c.ev.subject.Facts[fact].Container != evidence.Whole {
+		whose = c.ev.subject.Facts[fact].Container
+	}
+	if whose >= len(c.ev.subject.Containers) {
+		return -1
+	}
+	return whose
+}
+
+func (c *varCache) imageOf(whose int) *ImageView {
+	if c.images[whose] == nil && whose >= 0 {
+		v := imageView(c.ev.ctx.Policy, &c.ev.subject.Containers[whose])
+		c.images[whose] = &v
+	}
+	return c.images[whose]
+}
+
+func (c *varCache) containerOf(whose int) *ContainerView {
+	if c.container[whose] == nil && whose >= 0 {
+		v := containerView(c.ev.ctx.Policy, &c.ev.subject.Containers[whose])
+		c.container[whose] = &v
+	}
+	return c.container[whose]
 }
 
 // of gives the variables for a condition of an analytic on a fact; fact -1 is
@@ -44,9 +71,15 @@ func (a activation) ResolveName(name string) (any, bool) {
 	c := a.cache
 	switch name {
 	case "image":
-		return deref(c.image)
+		return deref(c.imageOf(c.whose(a.fact)))
 	case "container":
-		return deref(c.container)
+		return deref(c.containerOf(c.whose(a.fact)))
+	case "pod":
+		if c.pod == nil {
+			v := podView(c.ev.subject.Pod)
+			c.pod = &v
+		}
+		return *c.pod, true
 	case "scope":
 		return c.ev.scope.Name, true
 	}
@@ -57,6 +90,38 @@ func (a activation) ResolveName(name string) (any, bool) {
 		return nil, false
 	}
 	return c.fact(a.fact, name)
+}
+
+// overSignals resolves the variables of conditions over a set of signals
+// (interpreter.Activation).
+type overSignals struct {
+	activation
+	tally tally
+	legs  []string
+}
+
+// over gives the variables for a condition over what was found.
+func (ev *evaluation) over(analytic string, t tally, legs []Leg) overSignals {
+	return overSignals{activation{&ev.vars, analytic, -1}, t, seenLegs(legs)}
+}
+
+// ResolveName implements interpreter.Activation.
+func (o overSignals) ResolveName(name string) (any, bool) {
+	switch name {
+	case "signals":
+		return o.tally.signals, true
+	case "groups":
+		return o.tally.groups, true
+	case "points":
+		return o.tally.points, true
+	case "legs":
+		return o.legs, true
+	case "hard":
+		return o.tally.hard, true
+	case "score":
+		return o.tally.score, true
+	}
+	return o.activation.ResolveName(name)
 }
 
 // Parent implements interpreter.Activation.
@@ -116,6 +181,10 @@ func factView(p *policy.Policy, f evidence.Fact) (any, bool) {
 		return lookupView(f), true
 	case evidence.Arrival:
 		return arrivalView(f), true
+	case evidence.Access:
+		return accessView(f), true
+	case evidence.Request:
+		return requestView(f), true
 	case evidence.Plain:
 		return plainView(f), true
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"tidewaiter/command"
 	"tidewaiter/event"
 	"tidewaiter/evidence"
 	"tidewaiter/image"
@@ -16,16 +17,20 @@ import (
 
 // ImageView is the variable "image": the image that the subject was made of.
 type ImageView struct {
-	Reference  string   `cel:"reference"`  // canonical name, or as typed
-	Registry   string   `cel:"registry"`   // host with port
-	Repository string   `cel:"repository"` // host/path
-	Tag        string   `cel:"tag"`
-	Mutable    bool     `cel:"mutable"` // named by tag, without a digest
-	NoTag      bool     `cel:"no_tag"`  // neither tag nor digest was written
-	Invalid    bool     `cel:"invalid"`
-	Digest     string   `cel:"digest"` // canonical digest, or ""
-	Keys       []string `cel:"keys"`   // what memory knows it by: its digests, else its name
-	Origin     string   `cel:"origin"` // "", registry, load, import, build, commit, local
+	Reference  string `cel:"reference"`  // canonical name, or as typed
+	Registry   string `cel:"registry"`   // host with port
+	Repository string `cel:"repository"` // host/path
+	Tag        string `cel:"tag"`
+	Mutable    bool   `cel:"mutable"` // named by tag, without a digest
+	NoTag      bool   `cel:"no_tag"`  // neither tag nor digest was written
+	Invalid    bool   `cel:"invalid"`
+	Digest     string `cel:"digest"` // canonical digest, or ""
+	// Doubtful is set when the Kubernetes namespace is not known, and with it
+	// the scope, and some scope trusts the image.
+	Doubtful   bool     `cel:"doubtful"`
+	Published  bool     `cel:"published"` // a registry's digest of it is known
+	Keys       []string `cel:"keys"`      // what memory knows it by: its digests, else its name
+	Origin     string   `cel:"origin"`    // "", registry, load, import, build, commit, local
 	IPRegistry bool     `cel:"ip_registry"`
 	IDN        bool     `cel:"idn"`
 
@@ -48,6 +53,42 @@ type ContainerView struct {
 	NetworkMode  string   `cel:"network_mode"`
 	IPCMode      string   `cel:"ipc_mode"`
 	Restart      string   `cel:"restart"`
+	UserRun      bool     `cel:"user_run"`    // a logged-in user of the host had it made
+	Kind         string   `cel:"kind"`        // in a pod: container, init, ephemeral
+	PullPolicy   string   `cel:"pull_policy"` // in a pod: Always, IfNotPresent, Never
+	// Command is what it was asked to run in place of the image's own, read as
+	// commands are; its text is "" where nothing was asked.
+	Command CommandView `cel:"command"`
+}
+
+// PodView is the variable "pod": what a container's pod is; empty fields where
+// it is in none.
+type PodView struct {
+	Namespace string `cel:"namespace"`
+	Name      string `cel:"name"`
+	Node      string `cel:"node"`
+	Owner     string `cel:"owner"` // "deployment/web", what made it in the end; "pod/web" if nothing did
+	// Creator asked for the topmost owner, Requester for the pod itself.
+	Creator       string   `cel:"creator"`
+	CreatorGroups []string `cel:"creator_groups"`
+	Requester     string   `cel:"requester"`
+	Requested     bool     `cel:"requested"` // the API's records tell who asked for it
+}
+
+// AccessView is the variable "access": somebody reached into a pod.
+type AccessView struct {
+	Action  string   `cel:"action"` // exec, attach, portforward, proxy
+	Command string   `cel:"command"`
+	By      string   `cel:"by"`
+	Groups  []string `cel:"groups"`
+	TTY     bool     `cel:"tty"`
+}
+
+// RequestView is the variable "request": HTTP or TLS on the network.
+type RequestView struct {
+	Host   string `cel:"host"`
+	Method string `cel:"method"` // "" for TLS
+	URI    string `cel:"uri"`
 }
 
 // EndpointView is a place on a network.
@@ -91,6 +132,7 @@ type ConnectionView struct {
 	BytesOut int          `cel:"bytes_out"`
 	BytesIn  int          `cel:"bytes_in"`
 	Answered bool         `cel:"answered"`
+	Shared   bool         `cel:"shared"` // from the address of a node: another pod there, or the node, may have made it
 }
 
 // LookupView is the variable "lookup".
@@ -105,15 +147,16 @@ type ArrivalView struct {
 	Reference string `cel:"reference"`
 }
 
-func imageView(c *evidence.Container) ImageView {
+func imageView(p *policy.Policy, c *evidence.Container) ImageView {
 	r := c.Image.Reference
 	v := ImageView{
 		Reference: c.Image.Name(), Registry: r.Domain(), Repository: r.Repository(), Tag: r.Tag(),
 		Mutable: r.Mutable(), NoTag: r.TagImplicit(), Invalid: r.Form() == image.Invalid,
 		Digest: c.Image.Canonical.String(), Origin: string(c.Image.Origin),
-		IPRegistry: r.IPRegistry(), IDN: r.IDN(),
+		IPRegistry: r.IPRegistry(), IDN: r.IDN(), Published: c.Image.Published,
 		ref: r, digests: c.Image.Digests,
 	}
+	v.Doubtful = c.Cluster != "" && c.Namespace == "" && p.TrustsSomewhere(r, c.Image.Digests)
 	for _, d := range c.Image.Digests {
 		v.Keys = append(v.Keys, d.String())
 	}
@@ -123,8 +166,9 @@ func imageView(c *evidence.Container) ImageView {
 	return v
 }
 
-func containerView(c *evidence.Container) ContainerView {
+func containerView(p *policy.Policy, c *evidence.Container) ContainerView {
 	v := ContainerView{
+		Kind: string(c.Kind), PullPolicy: c.PullPolicy, UserRun: c.AskedBy.Known && c.AskedBy.AUID >= 0,
 		ID: c.ID, Name: c.Name, Host: c.Host, Cluster: c.Cluster, Namespace: c.Namespace, Pod: c.Pod,
 		Privileged: c.Risk.Privileged, Capabilities: c.Risk.Capabilities,
 		PIDMode: c.Risk.PIDMode, NetworkMode: c.Risk.NetworkMode, IPCMode: c.Risk.IPCMode, Restart: c.Risk.RestartPolicy,
@@ -132,7 +176,41 @@ func containerView(c *evidence.Container) ContainerView {
 	for _, m := range c.Risk.Mounts {
 		v.Mounts = append(v.Mounts, m.Source)
 	}
+	if len(c.Command) > 0 {
+		line := command.Parse(c.Command, "", "")
+		v.Command = commandView(p, &evidence.CommandFact{Line: line, Dropped: line.Drops})
+	}
 	return v
+}
+
+func podView(pod *evidence.Pod) PodView {
+	if pod == nil {
+		return PodView{}
+	}
+	v := PodView{Namespace: pod.Namespace, Name: pod.Name, Node: pod.Node, Owner: strings.ToLower(pod.Owner.Kind) + "/" + pod.Owner.Name}
+	if n := len(pod.Creators); n > 0 {
+		v.Creator, v.CreatorGroups = pod.Creators[0].By.Name, pod.Creators[0].By.Groups
+		v.Requester, v.Requested = pod.Creators[n-1].By.Name, true
+	}
+	return v
+}
+
+func accessView(f evidence.Fact) AccessView {
+	b, ok := f.Event.Body.(*event.PodAccess)
+	if !ok {
+		return AccessView{}
+	}
+	return AccessView{Action: b.Action, Command: strings.Join(b.Command, " "), By: b.By.Name, Groups: b.By.Groups, TTY: b.TTY}
+}
+
+func requestView(f evidence.Fact) RequestView {
+	switch b := f.Event.Body.(type) {
+	case *event.HTTP:
+		return RequestView{Host: b.Host, Method: b.Method, URI: b.URI}
+	case *event.TLS:
+		return RequestView{Host: b.ServerName}
+	}
+	return RequestView{}
 }
 
 func endpointView(p *policy.Policy, host string, addr netip.Addr, port int, scheme string, names []string) EndpointView {
@@ -177,7 +255,7 @@ func connectionView(p *policy.Policy, f evidence.Fact) ConnectionView {
 	r := f.Connection.Remote
 	v := ConnectionView{
 		Remote:   endpointView(p, r.Addr().String(), r.Addr(), int(r.Port()), "", f.Connection.Domains),
-		BytesOut: -1, BytesIn: -1, Answered: true, Protocol: "tcp",
+		BytesOut: -1, BytesIn: -1, Answered: true, Protocol: "tcp", Shared: f.Connection.Shared,
 	}
 	if b, ok := f.Event.Body.(*event.Flow); ok {
 		v.Protocol, v.Service, v.Answered = string(b.Protocol), b.Service, b.Answered

@@ -1,6 +1,8 @@
 package entity
 
 import (
+	"iter"
+	"maps"
 	"net/netip"
 
 	"tidewaiter/event"
@@ -34,12 +36,12 @@ func (s *site) releaseAddress(a netip.Addr) {
 // addAddressAct takes in something that an address did.
 func (s *site) addAddressAct(a *act) bool {
 	s.coarsest = max(s.coarsest, a.event.Time.Res)
-	if d, ok := a.event.Body.(*event.DNS); ok {
-		s.addNames(a, d)
-	}
+	s.addNames(a)
 	if !a.src.IsValid() && a.named == 0 {
 		return false
 	}
+	s.addTold(a)
+	s.regardHost(a)
 	if a.src.IsValid() {
 		s.address(a.src).acts.add(a)
 		s.addReached(a)
@@ -51,6 +53,8 @@ func (s *site) addAddressAct(a *act) bool {
 
 func (s *site) removeAddressAct(a *act) {
 	s.removeNames(a)
+	s.removeTold(a)
+	s.regardHost(a)
 	if a.src.IsValid() {
 		s.addrs[a.src].acts.remove(a)
 		s.removeReached(a)
@@ -75,9 +79,22 @@ func (s *site) removeReached(a *act) {
 
 // enqueueAddress places again what an address did in the time of a tenure.
 func (s *site) enqueueAddress(l addrTenure) {
-	for a := range s.addrs[l.addr].acts.between(s.reach(l.when, exact)) {
-		s.enqueue(a)
+	for m := range s.around() {
+		if d := m.addrs[l.addr]; d != nil {
+			for a := range d.acts.between(m.reach(l.when, exact)) {
+				m.enqueue(a)
+			}
+		}
 	}
+}
+
+// around gives the sites at which an address of this one's can be told: of a
+// cluster's, those of its hosts too.
+func (s *site) around() iter.Seq[*site] {
+	if s.cluster == s {
+		return maps.Keys(s.members)
+	}
+	return func(yield func(*site) bool) { yield(s) }
 }
 
 // placeByAddress finds the container that had the address when the connection
@@ -92,6 +109,11 @@ func (s *site) placeByAddress(a *act) placement {
 			return placement{owner: c, rank: linked}
 		}
 	}
+	if known := s.cluster.addrs[a.src]; known != nil && s.cluster != s {
+		if c, tie := known.tenures.holder(a.event.Time, exact); c != nil || tie {
+			return placement{owner: c, rank: linked}
+		}
+	}
 	return placement{}
 }
 
@@ -103,6 +125,11 @@ func (s *site) addHost(e *event.Event, d *event.HostDescription) bool {
 	s.hosts = append(s.hosts, e)
 	for _, a := range d.Addrs {
 		s.hostAddrs[a.Unmap()] = true
+	}
+	for _, c := range s.cluster.pods.byID {
+		if c.pod.inHost {
+			s.markDirty(c)
+		}
 	}
 	return true
 }

@@ -308,7 +308,7 @@ func TestTheBoundOnImages(t *testing.T) {
 	s.create(5000, containerA, fmt.Sprintf("%s:%d", allowed, 99))
 	r.Apply(s.last())
 	s.checked = r
-	s.made(containerA, evidence.OriginUnknown, digests(sum(1099)), "arrival create")
+	s.made(containerA, evidence.OriginUnknown, digests(sum(1099)), "arrival create", "arrival create", "arrival create")
 }
 
 // One container cannot hold everything either: what it did last goes first,

@@ -16,6 +16,10 @@ func letGo(r *Resolver) {
 	r.settle()
 	for _, s := range r.sites {
 		s.images.keepBounds()
+		for s.owners.all.len() > 0 {
+			oldest, _ := s.owners.all.first()
+			s.dropWorkload(oldest.event)
+		}
 	}
 	r.settle()
 }
@@ -28,8 +32,10 @@ func checkEmpty(t *testing.T, r *Resolver) {
 			"containers": len(s.containers), "prefixes": len(s.byPrefix), "process ids": len(s.pids), "addresses": len(s.addrs),
 			"mounts": len(s.mounts), "answers": s.answers.len() + s.answers.names, "image events": s.images.acts.len() + s.images.described.len(),
 			"ways of arrival": len(s.images.came), "bindings": len(s.images.bound) + len(s.images.resolved),
-			"store writes":   len(s.images.writes.all) + len(s.images.writes.named) + len(s.images.writes.ids),
-			"image look-ups": len(s.images.byID) + len(s.images.byTag), "short ids": len(s.images.byShort), "watchers": len(s.images.watchers),
+			"store writes": len(s.images.writes.all) + len(s.images.writes.named) + len(s.images.writes.ids),
+			"clients":      s.clients.len(), "sharing": len(s.sharing), "pods": len(s.pods.byID) + len(s.pods.byName), "claims": len(s.pods.claims),
+			"owners":            len(s.owners.objects) + len(s.owners.watchers) + s.owners.all.len(),
+			"published digests": len(s.images.published), "image look-ups": len(s.images.byID) + len(s.images.byTag), "short ids": len(s.images.byShort), "watchers": len(s.images.watchers),
 		} {
 			if n != 0 {
 				t.Errorf("%s: %d %s are left", p, n, name)
@@ -56,6 +62,7 @@ func checkConsistency(t *testing.T, r *Resolver) {
 		c.places()
 		c.mounts()
 		c.images(edges)
+		c.pods()
 		waiting += c.waiting
 	}
 	if r.waiting.len() != waiting {
@@ -167,7 +174,7 @@ func (c *siteCheck) addresses() {
 			}
 		}
 		for _, x := range d.tenures.list {
-			if !slices.Contains(x.holder.links.addrs, addrTenure{addr, x.when}) || c.s.containers[x.holder.id] != x.holder {
+			if !slices.Contains(x.holder.links.addrs, addrTenure{addr, x.when}) || !c.kept(x.holder) {
 				c.Errorf("address %s is said to be of a container that does not have it", addr)
 			}
 		}
@@ -194,6 +201,14 @@ func (c *siteCheck) addresses() {
 	checkTimeline(c.T, "answers", &c.s.answers.timeline)
 }
 
+// kept reports whether a record is one of its site's.
+func (c *siteCheck) kept(con *container) bool {
+	if con.pod != nil {
+		return con.site.pods.byID[con.id] == con
+	}
+	return con.site.containers[con.id] == con
+}
+
 func (c *siteCheck) containers() {
 	c.Helper()
 	for id, con := range c.s.containers {
@@ -217,7 +232,7 @@ func (c *siteCheck) containers() {
 		}
 		checkTimeline(c.T, "acts of a container", &con.acts)
 		for a := range con.acts.all() {
-			if a.place.owner != con || !c.acts[a] {
+			if a.place.owner != con || a.gone || a.site == c.s && !c.acts[a] {
 				c.Errorf("container %s has an act that is not placed in it", id)
 			}
 		}
@@ -227,6 +242,7 @@ func (c *siteCheck) containers() {
 			}
 		}
 		c.links(con)
+		c.home(con)
 		for _, w := range con.watch {
 			if !c.s.images.watchers[w][con] {
 				c.Errorf("container %s does not watch %s", id, w)
@@ -242,7 +258,7 @@ func (c *siteCheck) containers() {
 	}
 	for w, by := range c.s.images.watchers {
 		for con := range by {
-			if c.s.containers[con.id] != con || !slices.Contains(con.watch, w) {
+			if !c.kept(con) || !slices.Contains(con.watch, w) {
 				c.Errorf("%s is watched by %s, which does not", w, con.id)
 			}
 		}
@@ -256,6 +272,7 @@ func (c *siteCheck) links(con *container) {
 	fresh := newContainer(newSite(New(Limits{}), con.site.place), con.id)
 	for l := range con.life.all() {
 		fresh.site.containers[con.id] = fresh
+		fresh.site.claimsOf(con.id).records[fresh] = true
 		fresh.site.addLife(con.id, l.event)
 	}
 	fresh.site.settle()
@@ -344,7 +361,7 @@ func (c *siteCheck) mounts() {
 		if a.place.rank != linked {
 			w.loose++
 		}
-		if o := a.place.owner; o != nil && (a.place.rank == linked || a.place.rank == started) {
+		if o := a.place.owner; o != nil && o.pod == nil && (a.place.rank == linked || a.place.rank == started) {
 			if w.ties[o] == nil {
 				w.ties[o] = &[2]int{}
 			}

@@ -31,6 +31,12 @@ type container struct {
 	// stale names the execs whose links are to be derived anew; "" is all else.
 	stale map[string]bool
 
+	// pod makes it a pod's record, nil for a container's. home is the pod that
+	// a container is in, tiedBy its name if nothing else is told of it.
+	pod    *podInfo
+	home   *container
+	tiedBy podName
+
 	// What is placed in it. Only a canonical container has any.
 	acts    timeline[*act]
 	devices map[string]bool // the mounts that its commands tie it to
@@ -75,12 +81,52 @@ func newContainer(s *site, id string) *container {
 	}
 }
 
+// The kinds of subjects.
+const (
+	containerKind = "container"
+	podKind       = "pod"
+)
+
 func (c *container) subjectID() evidence.SubjectID {
-	return evidence.SubjectID{Kind: "container", Place: c.site.place, ID: c.id}
+	kind := containerKind
+	if c.pod != nil {
+		kind = podKind
+	}
+	return evidence.SubjectID{Kind: kind, Place: c.site.place, ID: c.id}
+}
+
+// subject is the record under which a container is told of: the pod that it is
+// in, else the one with its long id.
+func (c *container) subject() *container {
+	c = c.canonical()
+	return cmp.Or(c.home, c)
+}
+
+// isSubject reports whether a record is told of by itself. What is told of a
+// pod by its name alone belongs to those known by their UID, if there are any.
+func (c *container) isSubject() bool {
+	if c.pod != nil && c.pod.uid == "" {
+		return len(c.site.podNames(c.pod.name).byUID) == 0
+	}
+	return c.subject() == c
 }
 
 // empty reports that nothing is left of which the container could be known.
-func (c *container) empty() bool { return c.vouched+c.made.len()+c.acts.len() == 0 }
+func (c *container) empty() bool {
+	if c.pod != nil && c.pod.uid != "" {
+		// What is told by its name alone proves nothing of this UID.
+		for in := range c.pod.inner {
+			if in.tiedBy.name == "" {
+				return false
+			}
+		}
+		return c.vouched+c.pod.told == 0
+	}
+	if c.pod != nil && len(c.pod.inner) > 0 {
+		return false
+	}
+	return c.vouched+c.made.len()+c.acts.len() == 0
+}
 
 // addLife takes in an event about a container by id.
 func (s *site) addLife(id string, e *event.Event) bool {
@@ -90,6 +136,7 @@ func (s *site) addLife(id string, e *event.Event) bool {
 	c := s.container(id)
 	c.life.add(&lifeEvent{event: e})
 	s.vouch(c, +1)
+	s.claim(e, +1)
 	switch b := e.Body.(type) {
 	case *event.Task:
 		if b.ExecID != "" {

@@ -42,12 +42,24 @@ func (s *site) observe(e *event.Event) {
 		if c == nil {
 			c = &span{e.Time.At, e.Time.At, math.MinInt64, math.MaxInt64}
 			s.coverage[ch] = c
-			s.r.widened[s.place] = true
+			s.widen()
 		}
 		c.first, c.last = min(c.first, e.Time.At), max(c.last, e.Time.At)
 		if c.first <= c.wantFirst || c.last >= c.wantLast {
 			c.wantFirst, c.wantLast = math.MinInt64, math.MaxInt64
-			s.r.widened[s.place] = true
+			s.widen()
+		}
+	}
+}
+
+// widen notes that more became observable here. What a host's sources tell is
+// told of its cluster's pods, and the other way round.
+func (s *site) widen() {
+	s.r.widened[s.place] = true
+	s.r.widened[s.cluster.place] = true
+	if s.cluster == s {
+		for m := range s.members {
+			s.r.widened[m.place] = true
 		}
 	}
 }
@@ -63,11 +75,17 @@ func (r *Resolver) Widened() map[event.Place]bool {
 
 // tells is what an event of this body proves to be observable.
 func tells(b event.Body) []channel {
-	process := func(k evidence.Kind, container string) []channel {
-		if container != "" {
+	process := func(k evidence.Kind, container string, of event.PodRef) []channel {
+		if container != "" || of.Pod != "" {
 			return []channel{{k, byID}}
 		}
 		return []channel{{k, byProcess}}
+	}
+	network := func(k evidence.Kind, of event.PodRef) []channel {
+		if of.Pod != "" {
+			return []channel{{k, byID}}
+		}
+		return []channel{{k, byAddress}}
 	}
 	switch b := b.(type) {
 	case *event.Image, *event.ImageResolved:
@@ -77,48 +95,78 @@ func tells(b event.Body) []channel {
 	case *event.Task:
 		return []channel{{evidence.Start, byID}}
 	case *event.Process:
-		return process(evidence.Command, b.Container)
+		return process(evidence.Command, b.Container, b.Of)
 	case *event.FileWrite:
-		return process(evidence.Write, b.Container)
+		return process(evidence.Write, b.Container, b.Of)
 	case *event.Socket:
-		return process(evidence.Connection, b.Container)
+		return process(evidence.Connection, b.Container, b.Of)
 	case *event.Flow:
-		return []channel{{evidence.Connection, byAddress}}
+		return network(evidence.Connection, b.SrcPod)
 	case *event.DNS:
-		return []channel{{evidence.Lookup, byAddress}}
+		return network(evidence.Lookup, b.Of)
+	case *event.HTTP:
+		return network(evidence.Request, b.Of)
+	case *event.TLS:
+		return network(evidence.Request, b.Of)
+	case *event.Pod, *event.Workload:
+		return []channel{{evidence.Creation, byID}}
+	case *event.PodAccess:
+		return []channel{{evidence.Access, byID}}
+	case *event.KubeEvent:
+		return []channel{{evidence.Arrival, byID}, {evidence.Creation, byID}, {evidence.Start, byID}}
 	}
 	return nil
 }
 
-// sight tells which kinds of facts could have been told of the container during
+// sight tells which kinds of facts could have been told of the subject during
 // its life. Flows prove nothing about a container whose address is not known.
 func (b *subjectBuilder) sight(life interval) map[evidence.Kind]evidence.Sight {
 	known := b.keys()
 	out := map[evidence.Kind]evidence.Sight{}
-	for ch, s := range b.site.coverage {
-		sight := evidence.Untied
-		if known[ch.by] {
-			sight = evidence.Observable
-		}
-		if s.covers(life.widened(event.Skew)) {
-			out[ch.kind] = max(out[ch.kind], sight)
+	for site := range b.sites() {
+		for ch, s := range site.coverage {
+			sight := evidence.Untied
+			if known[ch.by] {
+				sight = evidence.Observable
+			}
+			if s.covers(life.widened(event.Skew)) {
+				out[ch.kind] = max(out[ch.kind], sight)
+			}
 		}
 	}
 	return out
 }
 
-// keys are the ways in which records can be tied to the container.
+// sites are the sites whose sources can tell of the subject.
+func (b *subjectBuilder) sites() map[*site]bool {
+	out := map[*site]bool{b.site: true, b.site.cluster: true}
+	for _, c := range b.records() {
+		out[c.site] = true
+	}
+	return out
+}
+
+// records are the records of the subject: its own and its containers'.
+func (b *subjectBuilder) records() []*container {
+	out := []*container{b.c}
+	for _, p := range b.parts {
+		out = append(out, p.members...)
+	}
+	return out
+}
+
+// keys are the ways in which records can be tied to the subject.
 func (b *subjectBuilder) keys() map[key]bool {
 	known := map[key]bool{byID: true}
-	for _, m := range b.members {
-		known[byProcess] = known[byProcess] || len(m.links.pids) > 0
-		known[byAddress] = known[byAddress] || len(m.links.addrs) > 0
-	}
-	for a := range b.c.acts.all() {
-		if known[byProcess] {
-			break
+	for _, c := range b.records() {
+		known[byProcess] = known[byProcess] || len(c.links.pids) > 0
+		known[byAddress] = known[byAddress] || len(c.links.addrs) > 0
+		for a := range c.acts.all() {
+			if known[byProcess] {
+				break
+			}
+			known[byProcess] = a.ofProcess()
 		}
-		known[byProcess] = a.ofProcess()
 	}
 	return known
 }

@@ -18,7 +18,7 @@ func TestWhatPartitionsTellEachOtherOfDigests(t *testing.T) {
 		if !ok {
 			t.Fatal("not known")
 		}
-		return sub.Container.Image.Canonical
+		return sub.Containers[0].Image.Canonical
 	}
 	edge := image.Edge{Parent: sum(2), Child: sum(1)}
 	gone := func(e image.Edge) []image.EdgeNews { return []image.EdgeNews{{Edge: e, Gone: true}} }

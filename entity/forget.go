@@ -25,11 +25,18 @@ func (r *Resolver) Touch(e *event.Event) {
 		id = b.Container
 	case *event.ContainerDescription:
 		id = b.ID
+	case *event.Workload:
+		s.cluster.regardOwner(keyOf(b.Object))
 	default:
 		s.touchAct(e)
 	}
 	if c := s.containers[id]; c != nil {
 		s.markDirty(c)
+	}
+	if ref, ok := aboutPod(e.Body); ok {
+		if c := s.cluster.pods.byID[podID(podName{ref.Namespace, ref.Name}, ref.UID)]; c != nil {
+			s.markDirty(c)
+		}
 	}
 }
 
@@ -66,7 +73,7 @@ func (r *Resolver) Excess() []evidence.SubjectID {
 	}
 	last := make(map[evidence.SubjectID]int64, len(all))
 	for _, id := range all {
-		last[id] = r.sites[id.Place].containers[id.ID].lastSeen()
+		last[id] = r.sites[id.Place].record(id).lastSeen()
 	}
 	slices.SortFunc(all, func(a, b evidence.SubjectID) int {
 		return cmp.Or(cmp.Compare(last[a], last[b]), a.Compare(b))
@@ -74,58 +81,87 @@ func (r *Resolver) Excess() []evidence.SubjectID {
 	return all[:min(len(all), n+r.limits.Containers/10)]
 }
 
-// lastSeen is when the last record of a container was written.
+// lastSeen is when the last record of a subject was written.
 func (c *container) lastSeen() int64 {
 	last := int64(0)
-	for _, m := range c.members() {
+	for _, m := range c.all() {
 		for l := range m.life.all() {
 			last = max(last, l.event.RecordTime())
 		}
 		for a := range m.made.all() {
 			last = max(last, a.event.RecordTime())
 		}
-	}
-	for a := range c.acts.all() {
-		last = max(last, a.event.RecordTime())
+		for a := range m.acts.all() {
+			last = max(last, a.event.RecordTime())
+		}
 	}
 	return last
 }
 
-// Forget lets go of a container and of everything that is placed in it, and
-// gives the ids of the events let go. A DNS answer that names addresses for
-// others stays.
+// all lists the records of a subject: its own, and a pod's containers'.
+func (c *container) all() []*container {
+	if c.pod == nil {
+		return c.members()
+	}
+	out := []*container{c}
+	for inner := range c.pod.inner {
+		out = append(out, inner)
+	}
+	if unnamed := c.site.podNames(c.pod.name).unnamed; c.pod.uid != "" && unnamed != nil && len(c.site.podNames(c.pod.name).byUID) == 1 {
+		out = append(out, unnamed)
+	}
+	return out
+}
+
+// Forget lets go of a subject and of everything that is placed in it, and
+// gives the ids of the events let go. What names addresses for others stays.
 func (r *Resolver) Forget(id evidence.SubjectID) []event.ID {
 	r.settle()
 	s := r.sites[id.Place]
-	if s == nil || s.containers[id.ID] == nil {
+	if s == nil || s.record(id) == nil {
 		return nil
 	}
-	c := s.containers[id.ID]
 	var acts []*act
 	var gone []event.ID
-	for _, m := range c.members() {
-		for l := range m.life.all() {
-			gone = append(gone, l.event.ID)
-		}
+	for _, m := range s.record(id).all() {
 		acts = slices.AppendSeq(acts, m.made.all())
-		s.vouch(m, -m.life.len())
-		m.life, m.turns, m.execs = timeline[*lifeEvent]{}, nil, map[string][]*event.Event{}
-		m.stale[""] = true
-		for exec := range m.links.pids {
-			m.stale[exec] = true
+		for a := range m.acts.all() {
+			if a.named == 0 || a.toldPod.Pod != "" { // told to be its own, it would stay for ever
+				acts = append(acts, a)
+			}
 		}
-		s.changed[m] = true
-	}
-	for a := range c.acts.all() {
-		if a.named == 0 {
-			acts = append(acts, a)
-		}
+		gone = append(gone, m.site.forgetLife(m)...)
 	}
 	for _, a := range acts {
-		gone = append(gone, a.event.ID)
-		s.take(a)
+		if !a.gone {
+			gone = append(gone, a.event.ID)
+			a.site.take(a)
+		}
 	}
 	r.settle()
 	delete(r.dirty, id)
+	return gone
+}
+
+// forgetLife takes back what was told of a record by name or id.
+func (s *site) forgetLife(c *container) (gone []event.ID) {
+	for l := range c.life.all() {
+		gone = append(gone, l.event.ID)
+		s.claim(l.event, -1)
+	}
+	n := c.life.len()
+	c.life = timeline[*lifeEvent]{}
+	c.stale[""] = true
+	s.changed[c] = true
+	if c.pod != nil {
+		c.vouched -= n
+		s.emptied[c] = true
+		return gone
+	}
+	s.vouch(c, -n)
+	c.turns, c.execs = nil, map[string][]*event.Event{}
+	for exec := range c.links.pids {
+		c.stale[exec] = true
+	}
 	return gone
 }

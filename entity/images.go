@@ -24,6 +24,8 @@ type imageStore struct {
 	byID      map[image.Digest][]*event.ImageDescription
 	byTag     counted
 	byShort   counted // every digest, by its first hex digits
+	// published counts the records that tell a digest as a registry's.
+	published map[image.Digest]int
 	// watchers are the containers that an event about a name, a digest, or an
 	// id's first digits concerns: a host can have a hundred thousand others.
 	watchers map[string]map[*container]bool
@@ -107,7 +109,7 @@ func newImageStore(s *site) imageStore {
 	return imageStore{
 		site: s, came: map[cameKey]*timeline[*imageAct]{}, writes: newStoreWrites(),
 		bound: map[string]*timeline[*imageAct]{}, resolved: map[string]*timeline[*imageAct]{},
-		byID: map[image.Digest][]*event.ImageDescription{}, byTag: counted{}, byShort: counted{},
+		published: map[image.Digest]int{}, byID: map[image.Digest][]*event.ImageDescription{}, byTag: counted{}, byShort: counted{},
 		watchers: map[string]map[*container]bool{},
 	}
 }
@@ -173,6 +175,13 @@ func (st *imageStore) file(a *imageAct, by int) {
 		st.tell(shortToken(d.Short()))
 	}
 	st.tell(a.name)
+	st.publish(a.target, by)
+	switch b := a.event.Body.(type) {
+	case *event.Image:
+		st.publish(b.Reference.Digest(), by)
+	case *event.ImageResolved:
+		st.publish(b.Digest, by)
+	}
 	switch b := a.body(); {
 	case b == nil && a.name != "":
 		enter(st.resolved, a.name, a, by)
@@ -229,6 +238,18 @@ func (st *imageStore) describe(b *event.ImageDescription, by int) {
 	}
 	for _, r := range b.RepoDigests {
 		st.site.r.countEdge(image.Edge{Parent: r.Digest(), Child: b.ID}, by)
+		if r.Digest() != b.ID {
+			st.publish(r.Digest(), by)
+		}
+	}
+}
+
+// publish counts a digest that a registry names an image by. An id that stands
+// as a whole name is none.
+func (st *imageStore) publish(d image.Digest, by int) {
+	if !d.IsZero() {
+		countKey(st.published, d, by)
+		st.tell(d.String())
 	}
 }
 
@@ -276,10 +297,12 @@ func (st *imageStore) watch(c *container, what []string) {
 
 // identity is which image a container was made of, and how that came here.
 type identity struct {
-	digests  []image.Digest // what was run and everything known to contain it
-	arrivals []*event.Event
-	origin   evidence.ImageOrigin
-	watch    []string // what all this rests on
+	digests []image.Digest // what was run and everything known to contain it
+	// published is set when a registry names the image by one of them.
+	published bool
+	arrivals  []*event.Event
+	origin    evidence.ImageOrigin
+	watch     []string // what all this rests on
 }
 
 // identify works out a container's image from what its creation named, what
@@ -310,7 +333,9 @@ func (st *imageStore) identify(ref image.Reference, told []image.Digest, made ev
 	}
 	slices.SortFunc(id.digests, image.Digest.Compare)
 	id.digests = slices.Compact(id.digests)
+	id.published = ref.Form() == image.Named && !ref.Digest().IsZero()
 	for _, d := range id.digests {
+		id.published = id.published || st.published[d] > 0
 		for _, r := range family.Descendants(d) {
 			related[r] = true
 		}
@@ -320,8 +345,22 @@ func (st *imageStore) identify(ref image.Reference, told []image.Digest, made ev
 	}
 	id.arrivals = st.arrivals(ref.Key(), related, upTo)
 	id.origin = st.originOf(id)
+	for _, e := range id.arrivals {
+		for _, a := range st.broughtBy(e) {
+			id.arrivals = append(id.arrivals, a.event)
+			if id.origin == evidence.OriginUnknown {
+				id.origin = clientOrigins[a.client.verb]
+			}
+		}
+	}
+	slices.SortFunc(id.arrivals, compareEvents)
+	id.arrivals = slices.Compact(id.arrivals)
 	return id
 }
+
+// clientOrigins are what a client's call tells of an image's origin, where no
+// event does.
+var clientOrigins = map[string]evidence.ImageOrigin{"load": evidence.OriginLoad, "import": evidence.OriginImport}
 
 // meaning is what a reference without a digest meant on this host up to an
 // instant: the last binding, else the one image that a look-up describes under
@@ -369,7 +408,8 @@ func boundDigest(a *imageAct) image.Digest {
 
 // arrivals gives the events that brought an image to this host: the last of
 // each kind of action that told one of its digests, or that told none and named
-// it, unless the name meant something else since.
+// it, unless the name meant something else since. What one pull wrote comes
+// together.
 func (st *imageStore) arrivals(name string, related map[image.Digest]bool, upTo int64) []*event.Event {
 	bound := lastOf(st.bound, name, upTo)
 	var out []*event.Event
@@ -385,10 +425,11 @@ func (st *imageStore) arrivals(name string, related map[image.Digest]bool, upTo 
 		}
 		if last != nil {
 			out = append(out, last.event)
+			out = append(out, st.writtenWith(last)...)
 		}
 	}
 	slices.SortFunc(out, compareEvents)
-	return out
+	return slices.Compact(out)
 }
 
 // arrivalActions are those by which an image comes to a host.

@@ -13,7 +13,7 @@ import (
 // came here, and the arrivals cited.
 func (s *story) made(id string, origin evidence.ImageOrigin, digests []image.Digest, arrivals ...string) {
 	s.t.Helper()
-	img := s.subject(id).Container.Image
+	img := s.subject(id).Containers[0].Image
 	slices.SortFunc(digests, image.Digest.Compare)
 	if !slices.Equal(img.Digests, digests) {
 		s.t.Errorf("container %.12s: digests %v, want %v", id, img.Digests, digests)
@@ -53,7 +53,7 @@ func TestTheImageThatATagMeant(t *testing.T) {
 		s.create(10, containerA, "web:1")
 		s.inspectImage(sum(2), []string{"web:1"}, []string{"web@" + sum(1).String()})
 		s.made(containerA, evidence.OriginRegistry, digests(sum(1), sum(2)), "arrival pull")
-		if c := s.subject(containerA).Container.Image.Canonical; c != sum(1) {
+		if c := s.subject(containerA).Containers[0].Image.Canonical; c != sum(1) {
 			t.Errorf("canonical %s", c)
 		}
 	})
@@ -195,9 +195,9 @@ func TestOnePullByTheKubeletsRuntime(t *testing.T) {
 		pull(s, 1, allowed, 10)
 		s.create(10, containerA, allowed+":1")
 		s.create(10, containerB, sum(10).String())
-		s.made(containerA, evidence.OriginUnknown, digests(sum(11)), "arrival update", "arrival create")
-		s.made(containerB, evidence.OriginUnknown, digests(sum(10), sum(11)), "arrival update", "arrival create")
-		if c := s.subject(containerB).Container.Image.Canonical; c != sum(11) {
+		s.made(containerA, evidence.OriginUnknown, digests(sum(11)), "arrival create", "arrival create", "arrival update", "arrival create")
+		s.made(containerB, evidence.OriginUnknown, digests(sum(10), sum(11)), "arrival create", "arrival create", "arrival update", "arrival create")
+		if c := s.subject(containerB).Containers[0].Image.Canonical; c != sum(11) {
 			t.Errorf("canonical %s", c)
 		}
 	})
@@ -213,9 +213,9 @@ func TestOnePullByTheKubeletsRuntime(t *testing.T) {
 		s.create(20, containerB, other+":1")
 		s.create(20, containerC, sum(2).String())
 		s.create(20, id(1), sum(4).String())
-		s.made(containerA, evidence.OriginUnknown, digests(sum(1)), "arrival create")
+		s.made(containerA, evidence.OriginUnknown, digests(sum(1)), "arrival create", "arrival create", "arrival create")
 		s.made(containerB, evidence.OriginUnknown, nil, "arrival create")
-		s.made(containerC, evidence.OriginUnknown, digests(sum(1), sum(2)), "arrival create")
+		s.made(containerC, evidence.OriginUnknown, digests(sum(1), sum(2)), "arrival create", "arrival create", "arrival create")
 		s.made(id(1), evidence.OriginUnknown, digests(sum(4)), "arrival create")
 	})
 	t.Run("two repositories at once", func(t *testing.T) {
@@ -225,7 +225,7 @@ func TestOnePullByTheKubeletsRuntime(t *testing.T) {
 		s.create(10, containerA, sum(10).String())
 		s.create(10, containerB, other+":1")
 		s.made(containerA, evidence.OriginUnknown, digests(sum(10)), "arrival create")
-		s.made(containerB, evidence.OriginUnknown, digests(sum(21)), "arrival update", "arrival create")
+		s.made(containerB, evidence.OriginUnknown, digests(sum(21)), "arrival create", "arrival update", "arrival create")
 	})
 	t.Run("two tags of one repository at once", func(t *testing.T) {
 		s := newStory(t)
@@ -256,15 +256,15 @@ func TestOnePullByTheKubeletsRuntime(t *testing.T) {
 		s.stored(100.001, event.ImageCreate, sum(20).String())
 		s.stored(100.01, event.ImageCreate, allowed+"@"+sum(21).String())
 		s.create(110, containerB, allowed+":1")
-		s.made(containerA, evidence.OriginUnknown, digests(sum(11)), "arrival update", "arrival create")
-		s.made(containerB, evidence.OriginUnknown, digests(sum(21)), "arrival update", "arrival create")
+		s.made(containerA, evidence.OriginUnknown, digests(sum(11)), "arrival create", "arrival create", "arrival update", "arrival create")
+		s.made(containerB, evidence.OriginUnknown, digests(sum(21)), "arrival update", "arrival create", "arrival create")
 	})
 	t.Run("an id written as a reference", func(t *testing.T) {
 		s := newStory(t)
 		s.stored(1, event.ImageCreate, allowed+"@"+sum(11).String())
 		s.add(1, event.Containerd, &event.Image{Action: event.ImageCreate, Reference: image.Parse(sum(10).String()), Namespace: "k8s.io"})
 		s.create(10, containerA, sum(10).String())
-		s.made(containerA, evidence.OriginUnknown, digests(sum(10), sum(11)), "arrival create")
+		s.made(containerA, evidence.OriginUnknown, digests(sum(10), sum(11)), "arrival create", "arrival create")
 	})
 }
 

@@ -93,8 +93,8 @@ func (s *site) moveOnMount(a *act, old, now placement) {
 
 // tie counts a command that ties a container to a mount.
 func (s *site) tie(device string, p placement, by int) {
-	if p.owner == nil || p.rank != linked && p.rank != started {
-		return
+	if p.owner == nil || p.owner.pod != nil || p.rank != linked && p.rank != started {
+		return // a pod has a mount for each of its containers
 	}
 	m, c := s.mounts[device], p.owner
 	n := m.ties[c]

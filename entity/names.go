@@ -19,30 +19,42 @@ type answers struct {
 	names int // how many they give
 }
 
-// answered lists the addresses of a DNS answer, once each.
-func answered(d *event.DNS) []netip.Addr {
+// told gives the name that an event tells of addresses, once each: a DNS
+// answer, or the name that a client asked a server for.
+func told(b event.Body) (name string, addrs []netip.Addr) {
+	switch b := b.(type) {
+	case *event.DNS:
+		name, addrs = b.Query, b.Addrs
+	case *event.TLS:
+		name, addrs = b.ServerName, []netip.Addr{b.Server.Addr()}
+	case *event.HTTP:
+		name, addrs = b.Host, []netip.Addr{b.Server.Addr()}
+	}
+	if _, err := netip.ParseAddr(name); err == nil || name == "" {
+		return "", nil
+	}
 	var out []netip.Addr
-	for _, a := range d.Addrs {
+	for _, a := range addrs {
 		if a = a.Unmap(); a.IsValid() && !slices.Contains(out, a) {
 			out = append(out, a)
 		}
 	}
-	return out
+	return strings.ToLower(name), out
 }
 
-// addNames files the name that a DNS answer tells under its addresses.
-func (s *site) addNames(a *act, d *event.DNS) {
-	if d.Query == "" || a.untimed() {
+// addNames files the name that an event tells under its addresses.
+func (s *site) addNames(a *act) {
+	name, addrs := told(a.event.Body)
+	if a.untimed() {
 		return
 	}
-	name := strings.ToLower(d.Query)
-	for _, addr := range answered(d) {
+	for _, addr := range addrs {
 		known := s.address(addr)
 		if known.names[name] == nil {
 			known.names[name] = &timeline[*act]{}
 		}
 		known.names[name].add(a)
-		s.regardName(known, name, a)
+		s.regardName(addr, name, a)
 		a.named++
 	}
 	if a.named > 0 {
@@ -56,12 +68,11 @@ func (s *site) removeNames(a *act) {
 	if a.named == 0 {
 		return
 	}
-	d := a.event.Body.(*event.DNS)
-	name := strings.ToLower(d.Query)
-	for _, addr := range answered(d) {
+	name, addrs := told(a.event.Body)
+	for _, addr := range addrs {
 		known := s.addrs[addr]
 		known.names[name].remove(a)
-		s.regardName(known, name, a)
+		s.regardName(addr, name, a)
 		if known.names[name].len() == 0 {
 			delete(known.names, name)
 		}
@@ -73,34 +84,46 @@ func (s *site) removeNames(a *act) {
 }
 
 // regardName marks those whose connections this answer explains and no other
-// one of the same name.
-func (s *site) regardName(d *address, name string, a *act) {
-	during := s.reach(interval{a.when(), a.when() + nameLife}, exact)
-	if earlier, ok := d.names[name].last(a.when() - 1); ok {
+// one of the same name. What a cluster's records tell explains its hosts', too.
+func (s *site) regardName(addr netip.Addr, name string, a *act) {
+	given := s.addrs[addr].names[name]
+	during := interval{a.when(), a.when() + nameLife}
+	if earlier, ok := given.last(a.when() - 1); ok {
 		during.from = max(during.from, earlier.when()+nameLife)
 	}
-	if later, ok := d.names[name].after(a); ok {
+	if later, ok := given.after(a); ok {
 		during.to = min(during.to, later.when())
 	}
-	for connection := range d.reached.between(during) {
-		if c := connection.place.owner; c != nil {
-			s.markDirty(c)
+	for m := range s.around() {
+		d := m.addrs[addr]
+		if d == nil {
+			continue
+		}
+		for connection := range d.reached.between(m.reach(during, exact)) {
+			if c := connection.place.owner; c != nil {
+				c.site.markDirty(c)
+			}
 		}
 	}
 }
 
 // namesOf lists the names by which an address was known at a time, sorted.
 func (s *site) namesOf(a netip.Addr, at event.Time) []string {
-	known := s.addrs[a.Unmap()]
-	if known == nil || at.IsZero() {
+	if at.IsZero() {
 		return nil
 	}
 	var out []string
-	for name, given := range known.names {
-		if last, ok := given.last(at.End() + exact); ok && at.At-last.when() <= nameLife {
-			out = append(out, name)
+	for _, m := range []*site{s, s.cluster} {
+		known := m.addrs[a.Unmap()]
+		if known == nil {
+			continue
+		}
+		for name, given := range known.names {
+			if last, ok := given.last(at.End() + exact); ok && at.At-last.when() <= nameLife {
+				out = append(out, name)
+			}
 		}
 	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out)
 }

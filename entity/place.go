@@ -42,6 +42,8 @@ func (s *site) placeOf(a *act) placement {
 	switch {
 	case a.told != "":
 		return placement{owner: s.named(a.told), rank: linked}
+	case a.toldPod.Pod != "":
+		return placement{owner: s.cluster.podOf(podObject(a.toldPod), a.event.Time), rank: linked}
 	case a.src.IsValid():
 		return s.placeByAddress(a)
 	case a.untimed():
@@ -122,15 +124,20 @@ func (s *site) placeByLink(a, parent *act, above placement) placement {
 // assign works out whose act it was and moves it there.
 func (s *site) assign(a *act) {
 	old, now := a.place, s.placeOf(a)
+	s.claimSandbox(a, now)
 	if now == old {
 		return
 	}
 	a.place = now
+	if a.client != nil {
+		s.regardClient(a)
+	}
+	s.regardHost(a)
 	if old.owner != now.owner {
 		if c := old.owner; c != nil {
 			c.acts.remove(a)
 			s.markDirty(c)
-			s.emptied[c] = true
+			c.site.emptied[c] = true
 		}
 		if c := now.owner; c != nil {
 			c.acts.add(a)
@@ -147,6 +154,7 @@ func (s *site) assign(a *act) {
 		s.countCreation(a, old.helper, now.helper)
 		if !a.untimed() {
 			s.enqueueChildren(a, a.when())
+			s.regardLater(a)
 		}
 	}
 	s.r.wait(a)
@@ -161,6 +169,28 @@ func (s *site) support(helper *act, by int) {
 	s.r.wait(helper)
 }
 
+// claimSandbox notes in which sandbox the container lies that a helper makes:
+// a pod has one shim, called with its sandbox's id, which has the runtime make
+// every container of it.
+func (s *site) claimSandbox(a *act, now placement) {
+	sandbox := ""
+	if now.helper && a.helper.makes != "" {
+		if parent := s.parentOf(a); parent != nil && parent.place.helper && parent.helper.starts != a.helper.makes {
+			sandbox = parent.helper.starts
+		}
+	}
+	if sandbox == a.sandbox {
+		return
+	}
+	if a.sandbox != "" {
+		s.cluster.sandboxClaim(a.helper.makes, a.sandbox, -1)
+	}
+	if sandbox != "" {
+		s.cluster.sandboxClaim(a.helper.makes, sandbox, +1)
+	}
+	a.sandbox = sandbox
+}
+
 // countCreation notes the container that a helper makes, which tells of it
 // when no runtime event does.
 func (s *site) countCreation(a *act, was, is bool) {
@@ -172,7 +202,7 @@ func (s *site) countCreation(a *act, was, is bool) {
 		c.made.add(a)
 	} else {
 		c.made.remove(a)
-		s.emptied[c] = true
+		c.site.emptied[c] = true
 	}
 	s.markDirty(c)
 }

@@ -38,7 +38,7 @@ func TestPlacesShareNothing(t *testing.T) {
 		s.commands(containerA, name+" [first]")
 		s.egress(containerA, "203.0.113.1:80 [host"+string(rune('0'+n))+".example]")
 		s.made(containerA, evidence.OriginRegistry, digests(sum(n)), "arrival pull")
-		if c := s.subject(containerA).Container; c.Host != s.place.Host || c.Cluster != s.place.Cluster {
+		if c := s.subject(containerA).Containers[0]; c.Host != s.place.Host || c.Cluster != s.place.Cluster {
 			t.Errorf("%s: %+v", name, c)
 		}
 	}
@@ -145,14 +145,14 @@ func TestFormsOfContainerIDs(t *testing.T) {
 
 func TestWhatAContainerIs(t *testing.T) {
 	s := newStory(t)
-	s.create(1, containerA, "web:1").Labels = map[string]string{"io.kubernetes.pod.namespace": "prod", "io.kubernetes.pod.name": "web-0", "tier": "1"}
+	s.create(1, containerA, "web:1").Labels = map[string]string{"tier": "1"}
 	s.add(2, event.Containerd, &event.Container{Action: event.ContainerUpdate, ID: containerA, Labels: map[string]string{"tier": "2"}})
 	s.add(3, event.Docker, &event.Container{Action: event.ContainerHealthy, ID: containerA, Name: "web"})
 	a, b := s.describe(containerA, "n"), s.describe(containerA, "n")
 	a.Risk = event.Risk{Capabilities: []string{"NET_ADMIN"}, Mounts: []event.Mount{{Source: "/", Destination: "/host"}}, User: "root", PIDMode: "host"}
 	b.Risk = event.Risk{Privileged: true, Capabilities: []string{"SYS_ADMIN", "NET_ADMIN"}, Mounts: []event.Mount{{Source: "/", Destination: "/host"}, {Source: "/etc", Destination: "/e"}}}
-	c := s.subject(containerA).Container
-	if c.Name != "web" || c.Namespace != "prod" || c.Pod != "web-0" || c.Labels["tier"] != "2" || c.Image.Name() != "docker.io/library/web:1" {
+	c := s.subject(containerA).Containers[0]
+	if c.Name != "web" || c.Labels["tier"] != "2" || c.Image.Name() != "docker.io/library/web:1" {
 		t.Errorf("%+v", c)
 	}
 	r := c.Risk

@@ -19,9 +19,13 @@ type act struct {
 	// one that it connected to, if it did.
 	src, dst netip.Addr
 	told     string       // container id that the source itself tells, or ""
+	toldPod  event.PodRef // pod that it tells
+	client   *clientCall  // what it asks for if it is a runtime's client
 	helper   *runtimeCall // what it says if it calls itself a runtime's helper
 
 	place placement
+	// sandbox is the one that the container lies in which this helper makes.
+	sandbox string
 	// supports is the number of acts that were placed by this helper's record.
 	supports int
 	// named is the number of names that a DNS answer gave to addresses.
@@ -42,18 +46,22 @@ func (s *site) newAct(e *event.Event) *act {
 	a := &act{event: e, site: s}
 	switch b := e.Body.(type) {
 	case *event.Process:
-		a.pid, a.ppid, a.told = b.PID, b.PPID, b.Container
+		a.pid, a.ppid, a.told, a.toldPod = b.PID, b.PPID, b.Container, b.Of
 	case *event.FileWrite:
-		a.pid, a.ppid, a.told = b.PID, b.PPID, b.Container
+		a.pid, a.ppid, a.told, a.toldPod = b.PID, b.PPID, b.Container, b.Of
 	case *event.Socket:
-		a.pid, a.ppid, a.told, a.dst = b.PID, b.PPID, b.Container, b.Addr.Addr().Unmap()
+		a.pid, a.ppid, a.told, a.toldPod, a.dst = b.PID, b.PPID, b.Container, b.Of, b.Addr.Addr().Unmap()
 		if !a.dst.IsValid() {
 			return nil
 		}
 	case *event.Flow:
-		a.src, a.dst = b.Src.Addr().Unmap(), b.Dst.Addr().Unmap()
+		a.src, a.dst, a.toldPod = b.Src.Addr().Unmap(), b.Dst.Addr().Unmap(), b.SrcPod
 	case *event.DNS:
-		a.src = b.Client.Addr().Unmap()
+		a.src, a.toldPod = b.Client.Addr().Unmap(), b.Of
+	case *event.HTTP:
+		a.src, a.dst, a.toldPod = b.Client.Addr().Unmap(), b.Server.Addr().Unmap(), b.Of
+	case *event.TLS:
+		a.src, a.dst, a.toldPod = b.Client.Addr().Unmap(), b.Server.Addr().Unmap(), b.Of
 	default:
 		return nil
 	}
@@ -63,10 +71,10 @@ func (s *site) newAct(e *event.Event) *act {
 // ofProcess reports whether a process is told, not only an address.
 func (a *act) ofProcess() bool {
 	switch a.event.Body.(type) {
-	case *event.Flow, *event.DNS:
-		return false
+	case *event.Process, *event.FileWrite, *event.Socket:
+		return true
 	}
-	return true
+	return false
 }
 
 // process is the exec record, nil for other acts.
@@ -105,14 +113,14 @@ func (s *site) addProcessAct(a *act) bool {
 	s.coarsest = max(s.coarsest, a.event.Time.Res)
 	s.pid(a.pid).acts.add(a)
 	s.pid(a.ppid).children.add(a)
-	if a.told != "" {
-		s.vouch(s.container(a.told), +1)
-	}
+	s.addTold(a)
 	if p := a.process(); p != nil {
 		a.helper = readRuntimeCall(p)
+		s.addClient(a)
 		if !a.untimed() {
 			s.pid(a.pid).programs.add(a)
 			s.enqueueChildren(a, math.MinInt64)
+			s.regardLater(a)
 		}
 		s.addToMount(a)
 	}
@@ -127,12 +135,15 @@ func (s *site) removeProcessAct(a *act) {
 	pid, parent := s.pids[a.pid], s.pids[a.ppid]
 	pid.acts.remove(a)
 	parent.children.remove(a)
-	if a.told != "" {
-		s.vouch(s.container(a.told), -1)
-	}
+	s.removeTold(a)
 	if a.process() != nil {
+		if a.client != nil {
+			s.clients.remove(a)
+			s.regardClient(a)
+		}
 		if !a.untimed() {
 			s.enqueueChildren(a, math.MinInt64)
+			s.regardLater(a)
 			pid.programs.remove(a)
 		}
 		s.removeFromMount(a)
@@ -177,6 +188,16 @@ func (s *site) enqueueChildren(p *act, since int64) {
 		s.enqueue(child)
 		if c := child.place.owner; c != nil {
 			s.markDirty(c) // also what is derived of the parent's record
+		}
+	}
+}
+
+// regardLater marks those of whom programs are told that the same process ran
+// soon after: what it ran before says where they come from.
+func (s *site) regardLater(a *act) {
+	for later := range s.pids[a.pid].programs.between(interval{a.when(), a.when() + oneProcess}) {
+		if c := later.place.owner; c != nil {
+			s.markDirty(c)
 		}
 	}
 }

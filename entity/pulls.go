@@ -125,6 +125,59 @@ func (w *storeWrites) container(id *imageAct) image.Digest {
 	return found
 }
 
+// maxWritten bounds what is told of one pull.
+const maxWritten = 8
+
+// writtenWith lists what else the pull wrote that an event is of: the other
+// names of its repository, and the config's id.
+func (st *imageStore) writtenWith(a *imageAct) []*event.Event {
+	named := a
+	if _, ok := configID(a); ok {
+		if named = st.writes.nameOf(a); named == nil {
+			return nil
+		}
+	}
+	r, ok := repositoryOf(named)
+	if !ok {
+		return nil
+	}
+	var out []*event.Event
+	add := func(o *imageAct) {
+		if o != a && len(out) < maxWritten {
+			out = append(out, o.event)
+		}
+	}
+	group := st.writes.around(named)
+	target := st.writes.target(r, group)
+	if target.IsZero() {
+		return nil // several pulls, and nobody can tell them apart
+	}
+	for o := range st.writes.named[r].between(group) {
+		add(o)
+	}
+	if ids := st.writes.ids[r.namespace]; ids != nil {
+		for o := range ids.between(group.widened(groupGap)) {
+			if o.edge.Parent == target {
+				add(o)
+			}
+		}
+	}
+	return out
+}
+
+// nameOf is the name by digest that was written with a config's id, nil if
+// nobody can tell.
+func (w *storeWrites) nameOf(id *imageAct) *imageAct {
+	if writes := w.all[id.body().Namespace]; writes != nil && !id.edge.Parent.IsZero() {
+		for o := range writes.between(interval{id.when() - groupGap, id.when() + groupGap}) {
+			if o.body().Reference.Digest() == id.edge.Parent {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
 // regroup works out anew the groups that a new event can have a part in.
 func (st *imageStore) regroup(a *imageAct) {
 	if _, ok := configID(a); ok {
@@ -147,7 +200,9 @@ func (st *imageStore) regroupIn(a *imageAct, during interval) {
 			if o.when() > group.to {
 				group = st.writes.around(o)
 				target = st.writes.target(r, group)
+				st.tell(target.String())
 			}
+			st.tell(o.name)
 			if o.body().Reference.Digest().IsZero() {
 				st.setTarget(o, target)
 			}
@@ -180,6 +235,8 @@ func (st *imageStore) setEdge(a *imageAct, edge image.Edge) {
 	if a.edge != edge {
 		st.site.r.countEdge(a.edge, -1)
 		st.site.r.countEdge(edge, +1)
+		st.tell(a.edge.Parent.String())
+		st.tell(edge.Parent.String())
 		a.edge = edge
 	}
 }

@@ -37,6 +37,9 @@ type Limits struct {
 	// Names is the number of (answer, address) pairs kept from DNS answers per
 	// place; default 200,000.
 	Names int
+	// Workloads is the number of events about objects that make pods kept per
+	// cluster; default 100,000.
+	Workloads int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -45,6 +48,7 @@ func (l Limits) withDefaults() Limits {
 	l.Waiting = cmp.Or(l.Waiting, 500_000)
 	l.Images = cmp.Or(l.Images, 50_000)
 	l.Names = cmp.Or(l.Names, 200_000)
+	l.Workloads = cmp.Or(l.Workloads, 100_000)
 	return l
 }
 
@@ -69,8 +73,8 @@ type Resolver struct {
 
 // Counts are what a Resolver has to say about its own work.
 type Counts struct {
-	// Containers is the number of containers known.
-	Containers int
+	// Containers and Pods are the numbers of those known.
+	Containers, Pods int
 	// Placed and Unplaced count behaviour events by whether a container is
 	// known for them now. Unplaced ones are mostly the host's own.
 	Placed, Unplaced int
@@ -135,6 +139,11 @@ func (s *site) apply(e *event.Event) bool {
 		return s.addLife(b.ID, e)
 	case *event.HostDescription:
 		return s.addHost(e, b)
+	case *event.Workload:
+		return s.cluster.addWorkload(e, b)
+	}
+	if pod, ok := aboutPod(e.Body); ok {
+		return s.cluster.addPodLife(pod, e)
 	}
 	if a := s.newAct(e); a != nil && a.ofProcess() {
 		return s.addProcessAct(a)
@@ -162,8 +171,8 @@ func (r *Resolver) Subjects() []evidence.SubjectID {
 	r.settle()
 	var out []evidence.SubjectID
 	for _, s := range r.sites {
-		for _, c := range s.containers {
-			if c.canonical() == c {
+		for c := range s.records() {
+			if c.isSubject() {
 				out = append(out, c.subjectID())
 			}
 		}
@@ -178,6 +187,11 @@ func (r *Resolver) Counts() Counts {
 	c := r.counts
 	for _, s := range r.sites {
 		c.Containers += len(s.containers)
+		for p := range s.records() {
+			if p.pod != nil && p.isSubject() {
+				c.Pods++
+			}
+		}
 		for _, p := range s.pids {
 			for a := range p.acts.all() {
 				c.tally(a)

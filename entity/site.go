@@ -1,12 +1,14 @@
 package entity
 
 import (
+	"iter"
 	"math"
 	"net/netip"
 	"slices"
 	"strings"
 
 	"tidewaiter/event"
+	"tidewaiter/evidence"
 )
 
 // site is one host, or whatever place records name together: process ids,
@@ -14,18 +16,27 @@ import (
 type site struct {
 	r     *Resolver
 	place event.Place
+	// cluster is the site at which the pods of this one's cluster are told of:
+	// itself where no cluster is known. members are the sites of a cluster.
+	cluster *site
+	members map[*site]bool
 
 	containers map[string]*container
 	byPrefix   map[string][]*container // by the first 12 hex digits of an id
-	pids       map[int]*processID
-	addrs      map[netip.Addr]*address
-	mounts     map[string]*mount // by device number
-	answers    answers
-	images     imageStore
-	coverage   map[channel]*span
-	hosts      []*event.Event // what inventories say of the host
-	hostAddrs  map[netip.Addr]bool
-	coarsest   int64 // the coarsest resolution of any act's time
+	pods       podStore
+	owners     ownerStore
+	// sharing are the pods in the network of the node with an address.
+	sharing   map[netip.Addr]map[*container]bool
+	pids      map[int]*processID
+	addrs     map[netip.Addr]*address
+	mounts    map[string]*mount // by device number
+	answers   answers
+	images    imageStore
+	clients   timeline[*act] // calls of runtimes' clients
+	coverage  map[channel]*span
+	hosts     []*event.Event // what inventories say of the host
+	hostAddrs map[netip.Addr]bool
+	coarsest  int64 // the coarsest resolution of any act's time
 
 	// changed are the containers whose links are to be derived anew, queue
 	// what is to be placed again, emptied the containers that may be gone.
@@ -46,7 +57,17 @@ func newSite(r *Resolver, p event.Place) *site {
 		hostAddrs:  map[netip.Addr]bool{},
 		changed:    map[*container]bool{},
 		emptied:    map[*container]bool{},
+		members:    map[*site]bool{},
+		pods:       newPodStore(),
+		owners:     newOwnerStore(),
+		sharing:    map[netip.Addr]map[*container]bool{},
 	}
+	s.cluster = s
+	if p.Cluster != "" && p.Host != "" {
+		p.Host = ""
+		s.cluster = r.site(p)
+	}
+	s.cluster.members[s] = true
 	s.images = newImageStore(s)
 	return s
 }
@@ -73,9 +94,39 @@ func (s *site) container(id string) *container {
 	if c == nil {
 		c = newContainer(s, id)
 		s.containers[id] = c
+		s.cluster.claimsOf(id).records[c] = true
+		s.changed[c] = true
 		if p := idPrefix(id); p != "" {
 			s.byPrefix[p] = append(s.byPrefix[p], c)
 		}
+	}
+	return c
+}
+
+// records gives the records of the site's containers and pods.
+func (s *site) records() iter.Seq[*container] {
+	return func(yield func(*container) bool) {
+		for _, c := range s.containers {
+			if !yield(c) {
+				return
+			}
+		}
+		for _, c := range s.pods.byID {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// record finds the record of a subject, nil if there is none of it.
+func (s *site) record(id evidence.SubjectID) *container {
+	c := s.containers[id.ID]
+	if id.Kind == podKind {
+		c = s.pods.byID[id.ID]
+	}
+	if c == nil || !c.isSubject() {
+		return nil
 	}
 	return c
 }
@@ -84,6 +135,13 @@ func (s *site) container(id string) *container {
 func (s *site) remove(c *container) {
 	s.r.dirty[c.subjectID()] = true
 	s.images.watch(c, nil)
+	if c.pod != nil {
+		s.owners.watch(c, nil)
+		s.shareHost(c, nil)
+		s.removePod(c)
+		return
+	}
+	s.unhome(c)
 	delete(s.containers, c.id)
 	if p := idPrefix(c.id); p != "" {
 		s.byPrefix[p] = slices.DeleteFunc(s.byPrefix[p], func(o *container) bool { return o == c })
@@ -113,8 +171,11 @@ func (s *site) regardPrefix(p string) {
 	}
 	for _, c := range s.byPrefix[p] {
 		s.r.dirty[c.subjectID()] = true
+		if c.home != nil {
+			s.r.dirty[c.home.subjectID()] = true
+		}
 		for a := range c.acts.all() {
-			s.enqueue(a)
+			a.site.enqueue(a)
 		}
 		for _, own := range c.links.pids {
 			for _, l := range own {
@@ -181,7 +242,17 @@ func (c *container) members() []*container {
 	return out
 }
 
-func (s *site) markDirty(c *container) { s.r.dirty[c.canonical().subjectID()] = true }
+// markDirty has the subject told of anew that a record belongs to. What is told
+// of a pod by its name alone can belong to any that had it.
+func (s *site) markDirty(c *container) {
+	c = c.subject()
+	s.r.dirty[c.subjectID()] = true
+	if c.pod != nil && c.pod.uid == "" {
+		for named := range c.site.podNames(c.pod.name).byUID {
+			s.r.dirty[named.subjectID()] = true
+		}
+	}
+}
 
 // enqueue has an act placed again.
 func (s *site) enqueue(a *act) {
@@ -200,13 +271,15 @@ func (s *site) reach(i interval, slack int64) interval {
 }
 
 // settle brings links and placements up to date with the events taken in.
-// Doing so for many at once costs little more than for one.
-func (s *site) settle() {
+// Doing so for many at once costs little more than for one. It reports whether
+// there was anything to do, which may have left something to do elsewhere.
+func (s *site) settle() (worked bool) {
 	for len(s.changed)+len(s.queue)+len(s.emptied) > 0 {
+		worked = true
 		for c := range s.changed {
+			delete(s.changed, c)
 			s.relink(c)
 		}
-		clear(s.changed)
 		for len(s.queue) > 0 {
 			batch := s.queue
 			s.queue = nil
@@ -217,17 +290,26 @@ func (s *site) settle() {
 			}
 		}
 		for c := range s.emptied {
-			if c.empty() && s.containers[c.id] == c {
+			delete(s.emptied, c)
+			if c.empty() && (c.pod == nil && s.containers[c.id] == c || c.pod != nil && s.pods.byID[c.id] == c) {
 				s.remove(c)
 			}
 		}
-		clear(s.emptied)
 	}
+	return worked
 }
 
 // relink derives a container's links anew and has placed again what they, or
 // their absence, decide.
 func (s *site) relink(c *container) {
+	if c.pod != nil {
+		s.relinkAddresses(c, c.podAddresses())
+		s.markDirty(c)
+		return
+	}
+	if s.containers[c.id] == c {
+		s.rehome(c)
+	}
 	if c.stale[""] {
 		ends := c.links.ends
 		c.links.starts, c.links.ends = c.startsAndEnds()
@@ -238,7 +320,7 @@ func (s *site) relink(c *container) {
 			}
 		}
 		s.relinkMounts(c)
-		s.relinkAddresses(c)
+		s.relinkAddresses(c, c.addrTenures(c.links))
 	}
 	for exec := range c.stale {
 		now := pidTenures(c.turns, nil, c.links.ends)
@@ -267,8 +349,7 @@ func (s *site) relinkProcess(c *container, exec string, now []pidTenure) {
 	}
 }
 
-func (s *site) relinkAddresses(c *container) {
-	now := c.addrTenures(c.links)
+func (s *site) relinkAddresses(c *container, now []addrTenure) {
 	gone, come := difference(c.links.addrs, now)
 	for _, l := range gone {
 		s.addrs[l.addr].tenures.remove(tenure{c, "", l.when})

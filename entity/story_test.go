@@ -292,7 +292,7 @@ func (s *story) same(name string, got, want view) {
 func dump(s *evidence.Subject) string {
 	var b strings.Builder
 	for _, f := range s.Facts {
-		fmt.Fprintf(&b, "%s line %d", f.Kind, f.Event.Origin.Line())
+		fmt.Fprintf(&b, "%s of %d, line %d", f.Kind, f.Container, f.Event.Origin.Line())
 		if f.Command != nil {
 			fmt.Fprintf(&b, " %+v", *f.Command)
 		}
@@ -301,7 +301,7 @@ func dump(s *evidence.Subject) string {
 		}
 		b.WriteString("\n")
 	}
-	fmt.Fprintf(&b, "%+v\nsight %v\ndropped %d\n", *s.Container, s.Sight, s.Dropped)
+	fmt.Fprintf(&b, "%+v\n%+v\nsight %v\ndropped %d\n", s.Containers, s.Pod, s.Sight, s.Dropped)
 	return b.String()
 }
 
@@ -366,6 +366,8 @@ func tell(f evidence.Fact) string {
 			return f.Command.Text
 		}
 		return f.Command.Text + " [" + strings.Join(marks, " ") + "]"
+	case f.Connection != nil && f.Connection.Shared:
+		return f.Connection.Remote.String() + " [shared]"
 	case f.Connection != nil:
 		if len(f.Connection.Domains) == 0 {
 			return f.Connection.Remote.String()

@@ -14,114 +14,180 @@ import (
 	"tidewaiter/image"
 )
 
-// Subject gives what is known of a container now. ok is false if nothing is.
+// Subject gives what is known of a container, or of a pod, now. ok is false if
+// nothing is.
 func (r *Resolver) Subject(id evidence.SubjectID) (s *evidence.Subject, ok bool) {
 	r.settle()
 	site := r.sites[id.Place]
 	if site == nil {
 		return nil, false
 	}
-	c := site.containers[id.ID]
-	if c == nil || c.canonical() != c {
+	c := site.record(id)
+	if c == nil {
 		return nil, false
 	}
-	b := &subjectBuilder{site: site, c: c, members: c.members(), execs: map[*act]bool{}, checks: map[*act]bool{}}
+	b := &subjectBuilder{site: site, c: c, execs: map[*act]bool{}, checks: map[*act]bool{}}
 	return b.build(id), true
 }
 
-// subjectBuilder gathers one container's facts from all the records of it.
+// subjectBuilder gathers one subject's facts from all the records of it.
 type subjectBuilder struct {
-	site    *site
-	c       *container
-	members []*container
-	facts   []evidence.Fact
-	about   evidence.Container
-	told    []image.Digest
-	health  [][]string
-	made    event.Time // when it was created, or first heard of
-	ended   int64
+	site  *site
+	c     *container // the container, or the pod
+	parts []*part
+	facts []evidence.Fact
+	pod   *evidence.Pod // nil for a container
+	ended int64
 	// What was found of commands: whether the runtime's exec started them, and
 	// whether they are the health check's.
 	execs, checks map[*act]bool
 }
 
+// part is one container of a subject.
+type part struct {
+	index   int
+	members []*container // the records of it; none if only the API tells of it
+	about   evidence.Container
+	told    []image.Digest
+	health  [][]string
+	made    event.Time // when it was created, or first heard of
+}
+
 func (b *subjectBuilder) build(id evidence.SubjectID) *evidence.Subject {
-	b.about = evidence.Container{ID: b.c.id, Host: b.site.place.Host, Cluster: b.site.place.Cluster}
 	b.ended = math.MaxInt64
-	b.lifeFacts()
-	for _, m := range b.members {
-		for a := range m.made.all() {
-			b.add(evidence.Creation, a.event)
-			b.madeAt(a.event.Time)
+	if b.c.pod == nil {
+		b.addPart(b.c.members())
+	} else {
+		b.readPod()
+	}
+	watch := map[*container][]string{b.c: nil}
+	for _, p := range b.parts {
+		record := b.c
+		if len(p.members) > 0 {
+			record = p.members[0]
+		}
+		watch[record] = append(watch[record], b.image(p, &record.site.images)...)
+		b.asked(p)
+		for _, m := range p.members {
+			b.actFacts(m, p)
 		}
 	}
-	b.image()
-	b.actFacts()
+	for record, what := range watch {
+		record.site.images.watch(record, what)
+	}
+	if b.c.pod != nil {
+		b.actFacts(b.c, nil)
+	}
+	b.markFirst()
 	s := evidence.NewSubject(id, b.facts)
-	s.Container = &b.about
+	for _, p := range b.parts {
+		s.Containers = append(s.Containers, p.about)
+	}
+	s.Pod = b.pod
 	s.Sight = b.sight(b.life(s))
 	return s
 }
 
-func (b *subjectBuilder) add(kind evidence.Kind, e *event.Event) {
-	b.facts = append(b.facts, evidence.Fact{Kind: kind, Event: e})
+// markFirst finds each container's entry point: the first command that no exec
+// started.
+func (b *subjectBuilder) markFirst() {
+	first := make([]*evidence.Fact, len(b.parts))
+	for i := range b.facts {
+		f := &b.facts[i]
+		if _, ran := f.Event.Body.(*event.Process); !ran || f.Kind != evidence.Command || f.Container == evidence.Whole {
+			continue
+		}
+		if was := &first[f.Container]; *was == nil || f.Compare(**was) < 0 {
+			*was = f
+		}
+	}
+	for _, f := range first {
+		if f != nil {
+			f.Command.First = !f.Command.Exec
+		}
+	}
 }
 
-// lifeFacts reads the container's own events in time order.
-func (b *subjectBuilder) lifeFacts() {
+// addPart adds a container by what the runtimes tell of it.
+func (b *subjectBuilder) addPart(members []*container) {
+	c := members[0]
+	p := &part{index: len(b.parts), members: members}
+	p.about = evidence.Container{ID: c.id, Host: c.site.place.Host, Cluster: c.site.place.Cluster}
+	b.parts = append(b.parts, p)
+	b.lifeFacts(p)
+	for _, m := range p.members {
+		for a := range m.made.all() {
+			b.add(evidence.Creation, p.index, a.event)
+			p.madeAt(a.event.Time)
+		}
+	}
+}
+
+func (b *subjectBuilder) add(kind evidence.Kind, index int, e *event.Event) {
+	b.facts = append(b.facts, evidence.Fact{Kind: kind, Container: index, Event: e})
+}
+
+// lifeFacts reads a container's own events in time order.
+func (b *subjectBuilder) lifeFacts(p *part) {
 	var life []*lifeEvent
-	for _, m := range b.members {
+	for _, m := range p.members {
 		life = slices.AppendSeq(life, m.life.all())
 	}
-	if len(b.members) > 1 {
+	if len(p.members) > 1 {
 		slices.SortFunc(life, (*lifeEvent).compare)
 	}
 	for _, l := range life {
 		switch body := l.event.Body.(type) {
 		case *event.Container:
-			b.containerEvent(l.event, body)
+			b.containerEvent(p, l.event, body)
 		case *event.Task:
-			b.taskEvent(l.event, body)
+			b.taskEvent(p, l.event, body)
 		case *event.ExecStarted:
-			b.execEvent(l, body)
+			b.execEvent(p, l, body)
 		case *event.ContainerDescription:
-			b.description(body)
+			p.description(body)
 		}
 	}
 }
 
-func (b *subjectBuilder) containerEvent(e *event.Event, c *event.Container) {
-	b.name(c.Name, c.Labels)
-	if !c.Image.IsZero() && (c.Action == event.ContainerCreate || b.about.Image.Reference.IsZero()) {
-		b.about.Image.Reference = c.Image
+func (b *subjectBuilder) containerEvent(p *part, e *event.Event, c *event.Container) {
+	p.name(c.Name, c.Labels)
+	if !c.Image.IsZero() && (c.Action == event.ContainerCreate || p.about.Image.Reference.IsZero()) {
+		p.about.Image.Reference = c.Image
 	}
 	switch c.Action {
 	case event.ContainerCreate:
-		b.add(evidence.Creation, e)
-		b.madeAt(e.Time)
+		b.add(evidence.Creation, p.index, e)
+		p.madeAt(e.Time)
 	case event.ContainerStart:
-		b.add(evidence.Start, e)
-		b.madeAt(e.Time)
+		b.add(evidence.Start, p.index, e)
+		p.madeAt(e.Time)
 	case event.ContainerExit, event.ContainerRemove:
-		b.add(evidence.Exit, e)
-		b.ended = min(b.ended, e.Time.At)
+		b.add(evidence.Exit, p.index, e)
+		if b.c.pod == nil {
+			b.ended = min(b.ended, e.Time.At)
+		}
 	}
 }
 
-func (b *subjectBuilder) taskEvent(e *event.Event, t *event.Task) {
+func (b *subjectBuilder) taskEvent(p *part, e *event.Event, t *event.Task) {
 	if t.ExecID != "" {
 		return
 	}
 	switch t.Action {
+	case event.TaskCreate:
+		if b.c.pod != nil { // the runtime's own events tell no more of it
+			b.add(evidence.Creation, p.index, e)
+		}
 	case event.TaskStart:
-		b.add(evidence.Start, e)
-		b.madeAt(e.Time)
+		b.add(evidence.Start, p.index, e)
+		p.madeAt(e.Time)
 	case event.TaskExit:
-		b.add(evidence.Exit, e)
+		b.add(evidence.Exit, p.index, e)
 	}
 }
 
-func (b *subjectBuilder) execEvent(l *lifeEvent, x *event.ExecStarted) {
+func (b *subjectBuilder) execEvent(p *part, l *lifeEvent, x *event.ExecStarted) {
 	if x.Command == "" {
 		return
 	}
@@ -130,103 +196,119 @@ func (b *subjectBuilder) execEvent(l *lifeEvent, x *event.ExecStarted) {
 		l.line = &line
 	}
 	c := &evidence.CommandFact{Line: *l.line, Exec: true, UID: -1}
-	for _, h := range b.health {
+	for _, h := range p.health {
 		c.HealthCheck = c.HealthCheck || strings.Join(h, " ") == x.Command
 	}
-	b.facts = append(b.facts, evidence.Fact{Kind: evidence.Command, Event: l.event, Command: c})
+	b.facts = append(b.facts, evidence.Fact{Kind: evidence.Command, Container: p.index, Event: l.event, Command: c})
 }
 
 // description takes what a look-up says. Look-ups have no time and sort before
 // everything that happened.
-func (b *subjectBuilder) description(d *event.ContainerDescription) {
-	b.name(d.Name, d.Labels)
-	if b.about.Image.Reference.IsZero() {
-		b.about.Image.Reference = d.Image
+func (p *part) description(d *event.ContainerDescription) {
+	p.name(d.Name, d.Labels)
+	if p.about.Image.Reference.IsZero() {
+		p.about.Image.Reference = d.Image
 	}
-	if !d.ImageID.IsZero() && !slices.Contains(b.told, d.ImageID) {
-		b.told = append(b.told, d.ImageID)
-	}
+	p.tellDigest(d.ImageID)
 	if len(d.HealthCheck) > 0 {
-		b.health = append(b.health, d.HealthCheck)
+		p.health = append(p.health, d.HealthCheck)
 	}
-	b.about.Risk = mergeRisk(b.about.Risk, d.Risk)
-	b.madeAt(d.CreatedAt)
-	b.madeAt(d.StartedAt)
+	p.about.Risk = mergeRisk(p.about.Risk, d.Risk)
+	p.madeAt(d.CreatedAt)
+	p.madeAt(d.StartedAt)
 }
 
-func (b *subjectBuilder) name(name string, labels map[string]string) {
-	b.about.Name = cmp.Or(b.about.Name, name)
-	if len(labels) == 0 {
-		return
-	}
-	if b.about.Labels == nil {
-		b.about.Labels = map[string]string{}
-	}
-	maps.Copy(b.about.Labels, labels)
-	b.about.Namespace = cmp.Or(labels["io.kubernetes.pod.namespace"], b.about.Namespace)
-	b.about.Pod = cmp.Or(labels["io.kubernetes.pod.name"], b.about.Pod)
-}
-
-func (b *subjectBuilder) madeAt(t event.Time) {
-	if !t.IsZero() && (b.made.IsZero() || t.Compare(b.made) < 0) {
-		b.made = t
+func (p *part) tellDigest(d image.Digest) {
+	if !d.IsZero() && !slices.Contains(p.told, d) {
+		p.told = append(p.told, d)
 	}
 }
 
-// image works out what was run and how it came here.
-func (b *subjectBuilder) image() {
-	st, img := &b.site.images, &b.about.Image
-	id := st.identify(img.Reference, b.told, b.made)
-	st.watch(b.c, id.watch)
-	img.Digests, img.Origin = id.digests, id.origin
+func (p *part) name(name string, labels map[string]string) {
+	if len(labels) > 0 {
+		if p.about.Labels == nil {
+			p.about.Labels = map[string]string{}
+		}
+		maps.Copy(p.about.Labels, labels)
+		p.about.Namespace = cmp.Or(labels["io.kubernetes.pod.namespace"], p.about.Namespace)
+		p.about.Pod = cmp.Or(labels["io.kubernetes.pod.name"], p.about.Pod)
+		name = cmp.Or(labels["io.kubernetes.container.name"], name)
+	}
+	p.about.Name = cmp.Or(p.about.Name, name)
+}
+
+func (p *part) madeAt(t event.Time) {
+	if !t.IsZero() && (p.made.IsZero() || t.Compare(p.made) < 0) {
+		p.made = t
+	}
+}
+
+// image works out what was run and how it came here. It gives what that rests
+// on.
+func (b *subjectBuilder) image(p *part, st *imageStore) (watch []string) {
+	img := &p.about.Image
+	id := st.identify(img.Reference, p.told, p.made)
+	img.Digests, img.Origin, img.Published = id.digests, id.origin, id.published
 	for _, d := range img.Digests {
 		if c := b.site.r.family.Canonical(d); img.Canonical.IsZero() || c.Compare(img.Canonical) < 0 {
 			img.Canonical = c
 		}
 	}
 	for _, e := range id.arrivals {
-		b.add(evidence.Arrival, e)
+		b.add(evidence.Arrival, p.index, e)
 	}
+	return id.watch
 }
 
-// actFacts turns what was placed in the container into facts, in time order.
-func (b *subjectBuilder) actFacts() {
-	first := true
-	for a := range b.c.acts.all() {
+// actFacts turns what was placed in a record into facts, in time order. p is
+// the container that the record is of, nil for the pod as a whole.
+func (b *subjectBuilder) actFacts(c *container, p *part) {
+	index := evidence.Whole
+	if p != nil {
+		index = p.index
+	}
+	for a := range c.acts.all() {
 		switch body := a.event.Body.(type) {
 		case *event.Process:
-			b.command(a, body, first)
-			first = false
+			b.command(a, body, p)
 		case *event.FileWrite:
-			b.add(evidence.Write, a.event)
+			b.add(evidence.Write, index, a.event)
 		case *event.DNS:
-			b.add(evidence.Lookup, a.event)
+			b.add(evidence.Lookup, index, a.event)
+		case *event.HTTP, *event.TLS:
+			b.add(evidence.Request, index, a.event)
 		case *event.Socket:
-			b.connection(a.event, body.Addr)
+			b.connection(a, index, body.Addr, nil)
 		case *event.Flow:
-			b.connection(a.event, body.Dst)
+			b.connection(a, index, body.Dst, body.DstNames)
 		}
 	}
 }
 
-// command adds a command; first says that none came before it.
-func (b *subjectBuilder) command(a *act, p *event.Process, first bool) {
+// command adds a command.
+func (b *subjectBuilder) command(a *act, proc *event.Process, p *part) {
 	if a.line == nil {
-		line := command.Parse(p.Args, p.Exe, p.Script)
+		line := command.Parse(proc.Args, proc.Exe, proc.Script)
 		a.line = &line
 	}
-	c := &evidence.CommandFact{
-		Line: *a.line, Exe: p.Exe, Script: p.Script, UID: p.UID, TTY: p.TTY != "",
-		HealthCheck: b.comesFrom(a, b.checks, b.isHealthCheck), Exec: b.comesFrom(a, b.execs, b.isExec),
+	f := evidence.Fact{Kind: evidence.Command, Container: evidence.Whole, Event: a.event}
+	c := &evidence.CommandFact{Line: *a.line, Exe: proc.Exe, Script: proc.Script, UID: proc.UID, TTY: proc.TTY != ""}
+	c.Exec = b.comesFrom(a, b.execs, b.isExec)
+	if p != nil {
+		f.Container = p.index
+		c.HealthCheck = b.comesFrom(a, b.checks, p.isHealthCheck)
 	}
-	c.First = first && !c.Exec
-	b.facts = append(b.facts, evidence.Fact{Kind: evidence.Command, Event: a.event, Command: c})
+	f.Command = c
+	b.facts = append(b.facts, f)
 }
 
-func (b *subjectBuilder) connection(e *event.Event, remote netip.AddrPort) {
-	b.facts = append(b.facts, evidence.Fact{Kind: evidence.Connection, Event: e, Connection: &evidence.ConnectionFact{
-		Remote:  netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()),
-		Domains: b.site.namesOf(remote.Addr(), e.Time),
+func (b *subjectBuilder) connection(a *act, index int, remote netip.AddrPort, names []string) {
+	known := a.site.namesOf(remote.Addr(), a.event.Time)
+	if len(names) > 0 {
+		known = union(known, names)
+	}
+	b.facts = append(b.facts, evidence.Fact{Kind: evidence.Connection, Container: index, Event: a.event, Connection: &evidence.ConnectionFact{
+		Remote: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()), Domains: known,
 	}})
 }
 
@@ -241,37 +323,37 @@ func (b *subjectBuilder) comesFrom(a *act, known map[*act]bool, is func(*act) bo
 		return found
 	}
 	found := is(a)
-	for o := range b.site.pids[a.pid].programs.back(a.when()) {
-		if a.when()-o.when() > oneProcess || o.place.owner != b.c || found {
+	owner := a.place.owner
+	for o := range a.site.pids[a.pid].programs.back(a.when()) {
+		if a.when()-o.when() > oneProcess || o.place.owner != owner || found {
 			break
 		}
-		parent := b.site.parentOf(o)
-		found = is(o) || parent != nil && parent.place.owner == b.c && b.comesFrom(parent, known, is)
+		parent := a.site.parentOf(o)
+		found = is(o) || parent != nil && parent.place.owner == owner && b.comesFrom(parent, known, is)
 	}
 	known[a] = found
 	return found
 }
 
 // isHealthCheck reports a command of the container's health check.
-func (b *subjectBuilder) isHealthCheck(a *act) bool {
-	return slices.ContainsFunc(b.health, func(h []string) bool { return slices.Equal(h, a.process().Args) })
+func (p *part) isHealthCheck(a *act) bool {
+	return slices.ContainsFunc(p.health, func(h []string) bool { return slices.Equal(h, a.process().Args) })
 }
 
 // isExec reports a command that was started through the runtime's exec: its
 // process or its parent is an exec's, or the parent is the helper that starts
 // one.
 func (b *subjectBuilder) isExec(a *act) bool {
-	parent := b.site.parentOf(a)
-	return b.ofExec(a.pid, a.event.Time) ||
-		parent == nil && b.ofExec(a.ppid, a.event.Time) ||
-		parent != nil && parent.place.helper && parent.helper.exec
+	parent := a.site.parentOf(a)
+	return ofExec(a, a.pid) || parent == nil && ofExec(a, a.ppid) || parent != nil && parent.place.helper && parent.helper.exec
 }
 
-// ofExec reports whether a process id was that of an exec of the container.
-func (b *subjectBuilder) ofExec(pid int, at event.Time) bool {
-	if known := b.site.pids[pid]; known != nil && !at.IsZero() {
-		for t := range known.tenures.at(at, reorder) {
-			if t.exec != "" && t.holder.canonical() == b.c {
+// ofExec reports whether a process id was that of an exec of the container
+// that an act is placed in.
+func ofExec(a *act, pid int) bool {
+	if known := a.site.pids[pid]; known != nil && !a.untimed() {
+		for t := range known.tenures.at(a.event.Time, reorder) {
+			if t.exec != "" && t.holder.canonical() == a.place.owner {
 				return true
 			}
 		}
@@ -279,7 +361,7 @@ func (b *subjectBuilder) ofExec(pid int, at event.Time) bool {
 	return false
 }
 
-// life is the time from the first record of the container to its end.
+// life is the time from the first record of the subject to its end.
 func (b *subjectBuilder) life(s *evidence.Subject) interval {
 	life := interval{math.MinInt64, b.ended}
 	for _, f := range s.Facts {

@@ -27,10 +27,11 @@ func (w waiter) name() string {
 
 // What a bound pushes out, for the account.
 const (
-	droppedWaiting = "behaviour that no container could be found for"
-	droppedBusy    = "behaviour of one container beyond its bound"
-	droppedNames   = "names from DNS answers"
-	droppedImages  = "image records"
+	droppedWaiting   = "behaviour that no container could be found for"
+	droppedBusy      = "behaviour of one container beyond its bound"
+	droppedNames     = "names from DNS answers"
+	droppedImages    = "image records"
+	droppedWorkloads = "records of objects that make pods"
 )
 
 // wait keeps an act among those that the bound on waiting pushes out, or takes
@@ -59,10 +60,11 @@ const maxNames = 10
 // settle brings every site up to date and keeps the bounds.
 func (r *Resolver) settle() {
 	for again := true; again; {
+		again = false
 		for _, s := range r.sites {
-			s.settle()
+			again = s.settle() || again
 		}
-		again = r.pushOut()
+		again = r.pushOut() || again
 	}
 }
 
@@ -82,7 +84,8 @@ func (r *Resolver) pushOut() bool {
 		for s.answers.names > r.limits.Names {
 			oldest, _ := s.answers.first()
 			r.counts.Dropped[droppedNames] += oldest.named - 1
-			r.drop(droppedNames, oldest.event.Body.(*event.DNS).Query)
+			name, _ := told(oldest.event.Body)
+			r.drop(droppedNames, name)
 			s.removeNames(oldest.act)
 			r.wait(oldest.act)
 			any = true
@@ -117,10 +120,11 @@ func (s *site) take(a *act) {
 	if c := old.owner; c != nil {
 		c.acts.remove(a)
 		s.markDirty(c)
-		s.emptied[c] = true
+		c.site.emptied[c] = true
 	}
 	s.support(old.by, -1)
 	if a.process() != nil {
+		s.claimSandbox(a, placement{})
 		s.moveOnMount(a, old, placement{})
 		s.countCreation(a, old.helper, false)
 	}

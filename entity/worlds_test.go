@@ -24,7 +24,7 @@ func TestRandomWorlds(t *testing.T) {
 	}
 	owned, ambiguous, arrivals, named := 0, 0, 0, 0
 	for seed := range worlds {
-		w := &randomWorld{story: newStory(t), rng: rand.New(rand.NewPCG(seed, 11))}
+		w := &randomWorld{story: newStory(t), rng: rand.New(rand.NewPCG(seed, 11)), cluster: seed%2 == 1}
 		w.fill(5 + w.rng.IntN(60))
 		r := w.tryOrders(seed)
 		if t.Failed() {
@@ -89,7 +89,8 @@ func (w *randomWorld) forgetAll(r *Resolver) {
 // randomWorld makes a random set of events.
 type randomWorld struct {
 	*story
-	rng *rand.Rand
+	rng     *rand.Rand
+	cluster bool // its hosts are nodes of a cluster that has pods
 }
 
 func (w *randomWorld) String() string {
@@ -107,7 +108,12 @@ func (w *randomWorld) fill(n int) {
 	for range n {
 		w.place = pick(w, event.Place{Host: "h"}, event.Place{Host: "h"}, event.Place{Host: "h"}, event.Place{Host: "g"}, event.Place{})
 		at := w.when()
+		if w.cluster {
+			w.place = pick(w, event.Place{Cluster: "c", Host: "h"}, event.Place{Cluster: "c", Host: "h"}, event.Place{Cluster: "c", Host: "g"}, event.Place{Cluster: "c"}, event.Place{Cluster: "d"}, event.Place{})
+		}
 		switch k := w.rng.IntN(20); {
+		case w.cluster && k%2 == 0:
+			w.podEvent(at)
 		case k < 5:
 			w.process(at)
 		case k < 10:
@@ -150,7 +156,7 @@ func (w *randomWorld) addr() netip.Addr {
 func (w *randomWorld) process(at float64) {
 	args := pick(w, []string{"sh"}, []string{"sh", "-c", "check"}, []string{"check"}, []string{"curl", "-o", "/bin/x", "http://203.0.113.5/"}, []string{"x"},
 		[]string{"runc", "exec", w.id()}, []string{"runc", "create", w.id()}, []string{"runc", "run", w.id()}, []string{"runc", "init"},
-		[]string{"containerd-shim-runc-v2", "-id", w.id()})
+		[]string{"containerd-shim-runc-v2", "-id", w.id()}, []string{"docker", "run", "-it", "web:1"}, []string{"ctr", "-n", "k8s.io", "images", "import", "x.tar"})
 	ppid := w.pid()
 	if w.rng.IntN(6) == 0 {
 		ppid = 1
@@ -198,6 +204,61 @@ func (w *randomWorld) description() {
 	b.HealthCheck = pick(w, nil, []string{"check"}, []string{"sh", "-c", "check"})
 	if w.rng.IntN(3) == 0 {
 		b.Image, b.ImageID = w.ref(), w.sum()
+	}
+}
+
+// podRef names one of few pods, by name, by UID, or both.
+func (w *randomWorld) podRef() event.ObjectRef {
+	return event.ObjectRef{Kind: "Pod", Namespace: "n", Name: pick(w, "web", "web", "db"), UID: pick(w, "", "u1", "u2", "u3")}
+}
+
+func (w *randomWorld) spec() *event.PodSpec {
+	return pick(w, nil, &event.PodSpec{Containers: []event.ContainerSpec{
+		{Name: "a", Kind: event.InitContainer, Image: w.ref()},
+		{Name: "b", Kind: event.MainContainer, Image: w.ref(), Probes: [][]string{{"check"}}, PullPolicy: "Always"},
+	}})
+}
+
+func (w *randomWorld) owner() event.ObjectRef {
+	return event.ObjectRef{Kind: pick(w, "ReplicaSet", "Deployment", "Job"), Namespace: "n", Name: pick(w, "web", "web-5b7", "")}
+}
+
+func (w *randomWorld) podEvent(at float64) {
+	ref := w.podRef()
+	switch w.rng.IntN(9) {
+	case 0:
+		w.add(at, event.KubeAudit, &event.Pod{Verb: pick(w, event.VerbCreate, event.VerbUpdate, event.VerbDelete), Object: ref, Owner: w.owner(), Code: pick(w, 0, 201, 403), Spec: w.spec()})
+	case 1:
+		w.add(at, event.KubeAudit, &event.Workload{Verb: pick(w, event.VerbCreate, event.VerbUpdate, event.VerbDelete), Object: w.owner(), Owner: w.owner(), Template: w.spec()})
+	case 2, 3:
+		s := &event.PodStatus{Object: ref, Node: "h", Addrs: []netip.Addr{w.addr()}, HostAddrs: []netip.Addr{ip("172.17.0.3")}}
+		s.Containers = []event.ContainerStatus{{Name: pick(w, "a", "b"), ID: w.id(), Image: w.ref(), ImageID: w.sum()}}
+		if w.rng.IntN(2) == 0 {
+			s.StartedAt = event.Time{At: sec(w.when()), Res: 1}
+		}
+		w.add(at, event.KubeAudit, s)
+	case 4:
+		w.add(at, event.KubeEvents, &event.KubeEvent{Object: ref, Container: pick(w, "", "a", "b"), Reason: pick(w, "Pulling", "Pulled", "Created", "Started", "Killing", "Odd"), Present: w.rng.IntN(2) == 0})
+	case 5:
+		w.add(at, event.CRI, &event.Sandbox{Action: event.ContainerCreate, ID: w.id(), Object: ref, Addrs: []netip.Addr{w.addr()}})
+	case 6:
+		w.add(at, event.CRI, &event.Container{Action: event.ContainerCreate, ID: w.id(), Image: w.ref(), Sandbox: pick(w, "", w.id())})
+		w.last().Body.(*event.Container).Labels = pick(w, nil, map[string]string{
+			"io.kubernetes.pod.namespace": ref.Namespace, "io.kubernetes.pod.name": ref.Name, "io.kubernetes.pod.uid": ref.UID,
+			"io.kubernetes.container.name": pick(w, "a", "b"), "io.cri-containerd.kind": pick(w, "container", "container", "sandbox"),
+		})
+	case 7:
+		of := event.PodRef{Namespace: ref.Namespace, Pod: ref.Name, UID: ref.UID, Workload: w.owner()}
+		src, dst := netip.AddrPortFrom(w.addr(), 4000), netip.AddrPortFrom(w.addr(), 80)
+		w.add(at, event.Hubble, pick[event.Body](w, &event.Flow{Src: src, Dst: dst, SrcPod: of, DstNames: pick(w, nil, []string{"a.example"})},
+			&event.HTTP{Client: src, Server: dst, Host: "b.example", Of: of}, &event.TLS{Client: src, Server: dst, ServerName: "a.example"},
+			&event.DNS{Client: src, Query: "a.example", Addrs: []netip.Addr{w.addr()}, Of: of}))
+	case 8:
+		w.add(at, event.Tetragon, &event.Process{PID: w.pid(), PPID: w.pid(), Exe: "/bin/sh", Args: []string{"sh"}, AUID: -1, Container: pick(w, "", w.id()),
+			Of: event.PodRef{Namespace: ref.Namespace, Pod: ref.Name, UID: ref.UID}})
+	}
+	if w.rng.IntN(6) == 0 {
+		w.add(at, event.KubeAudit, &event.PodAccess{Action: "exec", Object: w.podRef(), Container: pick(w, "", "b"), Command: []string{"sh"}})
 	}
 }
 

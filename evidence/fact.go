@@ -28,18 +28,23 @@ const (
 	Connection Kind = "connection" // it connected to somebody
 	Lookup     Kind = "lookup"     // it asked for a name
 	Write      Kind = "write"      // it wrote a file
+	Request    Kind = "request"    // it spoke HTTP or TLS, as a sensor on the network saw
+	Access     Kind = "access"     // somebody reached into it through the API: exec, attach
 	Exit       Kind = "exit"       // it ended
 	Plain      Kind = "event"      // a plain JSON event, for trying a detection
 )
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Exit, Plain}
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Exit, Plain}
 }
 
 // Fact is one thing that an event says about a subject.
 type Fact struct {
 	Kind Kind
+	// Container is whose it is, as an index into the subject's containers;
+	// Whole if it is the pod's as a whole.
+	Container int
 	// Event is what it rests on. Shared, never changed.
 	Event *event.Event
 	// Command is set for Command.
@@ -47,6 +52,9 @@ type Fact struct {
 	// Connection is set for Connection.
 	Connection *ConnectionFact
 }
+
+// Whole stands for a pod as a whole where one of its containers could stand.
+const Whole = -1
 
 // CommandFact is what is known of a command that ran.
 type CommandFact struct {
@@ -73,6 +81,9 @@ type ConnectionFact struct {
 	// Domains are the names that the remote address was known by when the
 	// connection began, from DNS answers, sorted.
 	Domains []string
+	// Shared is set when it came from an address that the pod shares with its
+	// node: another of the node's programs may have made it.
+	Shared bool
 }
 
 // Compare orders facts by time, then by event id, then by kind.
@@ -113,8 +124,10 @@ type Subject struct {
 	ID SubjectID
 	// Facts in Compare order.
 	Facts []Fact
-	// Container tells what the container is; nil for a plain subject.
-	Container *Container
+	// Containers are the subject itself, or a pod's; none for a plain subject.
+	Containers []Container
+	// Pod tells what the pod is; nil for any other subject.
+	Pod *Pod
 	// Sight tells of each kind of facts what the sources at the subject's
 	// place could have told of it during its life.
 	Sight map[Kind]Sight
@@ -125,14 +138,51 @@ type Subject struct {
 
 // Container is what is known of a container.
 type Container struct {
+	// ID is the runtime's, "" if only the Kubernetes API tells of it. Name is
+	// the runtime's, or in a pod the container's.
 	ID, Name  string
+	Kind      event.ContainerKind // in a pod; "" elsewhere
 	Host      string
 	Cluster   string
 	Namespace string // Kubernetes namespace, or ""
 	Pod       string
 	Image     Image
-	Risk      event.Risk
-	Labels    map[string]string
+	// PullPolicy and Command are what the pod's specification asks for, "" and
+	// nil if it is not known or leaves it to the image.
+	PullPolicy string
+	Command    []string
+	// AskedBy is who had a runtime's client on the host make it.
+	AskedBy HostUser
+	Risk    event.Risk
+	Labels  map[string]string
+}
+
+// HostUser is a user of a host who ran a command there; not Known if nobody is
+// known to have.
+type HostUser struct {
+	Known bool
+	UID   int
+	// AUID is the login user, -1 for what no login began.
+	AUID int
+	TTY  bool
+}
+
+// Pod is what is known of a pod.
+type Pod struct {
+	Namespace, Name, UID string
+	Cluster, Node        string
+	// Owner is the object at the top of those that made it, such as its
+	// Deployment or CronJob; the pod itself if nothing did.
+	Owner event.ObjectRef
+	// Creators are those who asked for it and for what made it, the topmost
+	// owner's first.
+	Creators []Creator
+}
+
+// Creator is somebody who asked for a pod or for what made it.
+type Creator struct {
+	Object event.ObjectRef
+	By     event.Principal
 }
 
 // ImageOrigin says how an image came to its host.
@@ -159,6 +209,9 @@ type Image struct {
 	// Canonical is the digest by which the artefact is named, zero if no
 	// digest is known.
 	Canonical image.Digest
+	// Published is set when some of the digests is one by which a registry
+	// names the image. A runtime's own id says nothing about what was released.
+	Published bool
 	Origin    ImageOrigin
 }
 

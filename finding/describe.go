@@ -1,7 +1,9 @@
 package finding
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"tidewaiter/event"
@@ -28,10 +30,61 @@ func Describe(f evidence.Fact) string {
 		return describeConnection(f)
 	case *event.DNS:
 		return describeDNS(b)
+	case *event.HTTP:
+		return strings.TrimSpace(b.Method + " http://" + cmp.Or(b.Host, b.Server.Addr().String()) + b.URI)
+	case *event.TLS:
+		return "TLS to " + cmp.Or(b.ServerName, b.Server.String())
 	case *event.Plain:
 		return "event"
 	}
+	if s := describeKubernetes(f.Event.Body); s != "" {
+		return s
+	}
 	return string(f.Kind)
+}
+
+// describeKubernetes puts what the Kubernetes API tells into words.
+func describeKubernetes(body event.Body) string {
+	switch b := body.(type) {
+	case *event.Pod:
+		return asked(b.By, b.Verb, b.Object, b.Spec)
+	case *event.Workload:
+		return asked(b.By, b.Verb, b.Object, b.Template)
+	case *event.PodAccess:
+		s := b.Action + " in " + b.Object.Namespace + "/" + b.Object.Name
+		if len(b.Command) > 0 {
+			s += ": " + strings.Join(b.Command, " ")
+		}
+		return by(b.By) + s
+	case *event.KubeEvent:
+		return b.Reason + ": " + b.Message
+	}
+	return ""
+}
+
+func by(p event.Principal) string {
+	if p.Name == "" {
+		return ""
+	}
+	return p.Name + ": "
+}
+
+// asked says who asked for what, and of which images.
+func asked(p event.Principal, verb event.APIVerb, o event.ObjectRef, spec *event.PodSpec) string {
+	s := by(p) + string(verb) + " " + strings.ToLower(o.Kind) + " " + o.Namespace + "/" + o.Name
+	if spec == nil || verb == event.VerbDelete {
+		return s
+	}
+	var images []string
+	for _, c := range spec.Containers {
+		if name := c.Image.String(); name != "" && !slices.Contains(images, name) {
+			images = append(images, name)
+		}
+	}
+	if len(images) > 0 {
+		s += " of " + strings.Join(images, ", ")
+	}
+	return s
 }
 
 func describeImage(b *event.Image) string {
@@ -109,4 +162,24 @@ func describeDNS(b *event.DNS) string {
 		return s + ": " + b.Code
 	}
 	return s
+}
+
+// PodWords says where a pod is, what made it, and who asked for that; "" for a
+// subject that is none.
+func (s Subject) PodWords() string {
+	pod := s.Pod
+	if pod == nil {
+		return ""
+	}
+	words := "pod " + pod.Namespace + "/" + pod.Name
+	if pod.Node != "" {
+		words += " on " + pod.Node
+	}
+	if pod.Owner.Kind != "Pod" {
+		words += " of " + strings.ToLower(pod.Owner.Kind) + "/" + pod.Owner.Name
+	}
+	if len(pod.Creators) > 0 && pod.Creators[0].By.Name != "" {
+		words += ", asked for by " + pod.Creators[0].By.Name
+	}
+	return words
 }

@@ -8,8 +8,8 @@ package finding
 import (
 	"cmp"
 	"encoding/hex"
-
 	"slices"
+	"strings"
 
 	"tidewaiter/analytic"
 	"tidewaiter/event"
@@ -74,10 +74,26 @@ type Finding struct {
 	FinalAt int64
 }
 
-// Subject is one affected container.
+// Subject is one affected container, or pod.
 type Subject struct {
-	ID        evidence.SubjectID
+	ID evidence.SubjectID
+	// Container is the container, in a pod the one that it is about.
 	Container *evidence.Container
+	// Pod and Containers are what a pod is and has; nil for a container that
+	// is in none.
+	Pod        *evidence.Pod
+	Containers []evidence.Container
+}
+
+// container is whose a fact is; nil for a pod's as a whole.
+func (s Subject) container(index int) *evidence.Container {
+	switch {
+	case s.Pod == nil:
+		return s.Container
+	case index >= 0 && index < len(s.Containers):
+		return &s.Containers[index]
+	}
+	return nil
 }
 
 // Signal is one reason.
@@ -113,10 +129,13 @@ func (l Leg) Detail() string {
 type Evidence struct {
 	Event   *event.Event
 	Kind    evidence.Kind
-	Subject int    // whose it is, as an index into the finding's subjects
-	Leg     string // "" for context
-	Signals []string
-	Says    string // the record in a few words
+	Subject int // whose it is, as an index into the finding's subjects
+	// Container is which of the subject's, as an index, evidence.Whole for a
+	// pod's as a whole.
+	Container int
+	Leg       string // "" for context
+	Signals   []string
+	Says      string // the record in a few words
 }
 
 // newID hashes what makes a finding the same finding. Hosts, container names
@@ -124,12 +143,25 @@ type Evidence struct {
 // into one text, one of them could be written so that two owners look alike.
 func newID(family string, a *analytic.Assessment) string {
 	s, p := a.Subject, a.Subject.Place
-	id := event.NewID(family, p.Tenant, p.Account, p.Region, p.Cluster, p.Host, p.Network, s.Kind, s.ID, a.Cause)
+	parts := []string{family, p.Tenant, p.Account, p.Region, p.Cluster, p.Host, p.Network}
+	if a.Pod != nil {
+		parts = append(parts, "owner", a.Pod.Owner.Kind, a.Pod.Owner.Namespace, a.Pod.Owner.Name)
+	} else {
+		parts = append(parts, s.Kind, s.ID)
+	}
+	id := event.NewID(append(parts, a.Cause)...)
 	return "tw-" + hex.EncodeToString(id[:12])
 }
 
-// owner is what a finding is about: the container on its host.
-func owner(a *analytic.Assessment) string { return a.Subject.String() }
+// owner is what a finding is about: the container on its host, or the object
+// at the top of those that made the pod. All its pods are one finding.
+func owner(a *analytic.Assessment) string {
+	if a.Pod == nil {
+		return a.Subject.String()
+	}
+	o := a.Pod.Owner
+	return strings.TrimPrefix(a.Subject.Place.String()+"/"+o.Namespace+"/"+strings.ToLower(o.Kind)+"/"+o.Name, "(unnamed)/")
+}
 
 // compose makes the finding of one or more assessments that have the same id:
 // a pure function of their set.
@@ -146,7 +178,7 @@ func compose(id string, as []*analytic.Assessment) Finding {
 	for _, a := range as {
 		f.addSignals(a)
 		f.addEvidence(a)
-		f.Subjects = append(f.Subjects, Subject{a.Subject, a.Container})
+		f.Subjects = append(f.Subjects, Subject{a.Subject, a.Container, a.Pod, a.Containers})
 		f.Omitted += a.Omitted
 		f.FinalAt = max(f.FinalAt, a.FinalAt)
 	}
@@ -192,7 +224,7 @@ func (f *Finding) addSignals(a *analytic.Assessment) {
 // addEvidence adds what is cited about the subject that is added next.
 func (f *Finding) addEvidence(a *analytic.Assessment) {
 	for _, it := range a.Evidence {
-		f.Evidence = append(f.Evidence, Evidence{it.Fact.Event, it.Fact.Kind, len(f.Subjects), it.Leg, it.Signals, Describe(it.Fact)})
+		f.Evidence = append(f.Evidence, Evidence{it.Fact.Event, it.Fact.Kind, len(f.Subjects), it.Fact.Container, it.Leg, it.Signals, Describe(it.Fact)})
 	}
 }
 
@@ -218,7 +250,12 @@ func title(a *analytic.Assessment) string {
 	if c := a.Container; c != nil {
 		what = cmp.Or(c.Image.Name(), "unknown image")
 		where = cmp.Or(c.Name, shorten(c.ID))
-		if c.Host != "" {
+		switch {
+		case a.Pod != nil && c.Name != "" && c.Name != a.Pod.Name:
+			where = a.Pod.Namespace + "/" + a.Pod.Name + " (" + c.Name + ")"
+		case a.Pod != nil:
+			where = a.Pod.Namespace + "/" + a.Pod.Name
+		case c.Host != "":
 			where += " on " + c.Host
 		}
 	}

@@ -209,8 +209,12 @@ type Entity struct {
 	Kind          string   `json:"kind"`
 	ContainerID   string   `json:"container_id,omitempty"`
 	ContainerName string   `json:"container_name,omitempty"`
+	ContainerKind string   `json:"container_kind,omitempty"` // in a pod: container, init, ephemeral
 	Pod           string   `json:"pod,omitempty"`
+	PodUID        string   `json:"pod_uid,omitempty"`
 	Namespace     string   `json:"namespace,omitempty"`
+	Workload      string   `json:"workload,omitempty"`  // kind/name of what made the pod
+	Principal     string   `json:"principal,omitempty"` // who asked for it
 	Host          string   `json:"host,omitempty"`
 	Cluster       string   `json:"cluster,omitempty"`
 	Account       string   `json:"account,omitempty"`
@@ -370,7 +374,7 @@ func resources(s Subject) []ocsfResource {
 func (f *Finding) evidence(e Evidence, raw Raw) ocsfEvidence {
 	o := ocsfEvidence{UID: e.Event.ID.String(), Data: data(e, raw)}
 	if e.Subject < len(f.Subjects) {
-		o.Container = container(f.Subjects[e.Subject].Container)
+		o.Container = container(f.Subjects[e.Subject].container(e.Container))
 	}
 	switch b := e.Event.Body.(type) {
 	case *event.Process:
@@ -458,8 +462,9 @@ func (f *Finding) unmapped() Unmapped {
 		Notes: append([]string{}, f.Notes...), ToSettle: append([]string{}, f.Clear...),
 	}
 	for _, s := range f.Subjects {
-		u.Entities = append(u.Entities, entityOf(s))
+		u.Entities = append(u.Entities, entityOf(s, s.Container))
 	}
+	u.Entities = append(u.Entities, f.further()...)
 	for _, l := range f.Legs {
 		leg := UnmappedLeg{Leg: l.Name, State: l.State, Detail: l.Detail()}
 		if l.State != analytic.Seen {
@@ -473,13 +478,37 @@ func (f *Finding) unmapped() Unmapped {
 	return u
 }
 
-func entityOf(s Subject) Entity {
+// further are the pods' other containers that records are cited of.
+func (f *Finding) further() []Entity {
+	var out []Entity
+	for i, s := range f.Subjects {
+		for j := range s.Containers {
+			c := &s.Containers[j]
+			if s.Container != nil && c.ID == s.Container.ID && c.Name == s.Container.Name {
+				continue
+			}
+			if slices.ContainsFunc(f.Evidence, func(e Evidence) bool { return e.Subject == i && e.Container == j }) {
+				out = append(out, entityOf(s, c))
+			}
+		}
+	}
+	return out
+}
+
+func entityOf(s Subject, c *evidence.Container) Entity {
 	e := Entity{Kind: s.ID.Kind, Account: s.ID.Place.Account, Host: s.ID.Place.Host, Cluster: s.ID.Place.Cluster}
-	c := s.Container
+	if p := s.Pod; p != nil {
+		e.Pod, e.PodUID, e.Namespace, e.Host = p.Name, p.UID, p.Namespace, p.Node
+		e.Workload = strings.ToLower(p.Owner.Kind) + "/" + p.Owner.Name
+		if len(p.Creators) > 0 {
+			e.Principal = p.Creators[0].By.Name
+		}
+	}
 	if c == nil {
 		return e
 	}
-	e.ContainerID, e.ContainerName, e.Pod, e.Namespace = c.ID, c.Name, c.Pod, c.Namespace
+	e.ContainerID, e.ContainerName, e.ContainerKind = c.ID, c.Name, string(c.Kind)
+	e.Pod, e.Namespace, e.Host = cmp.Or(e.Pod, c.Pod), cmp.Or(e.Namespace, c.Namespace), cmp.Or(c.Host, e.Host)
 	e.Image, e.ImageAsTyped = c.Image.Name(), c.Image.Reference.Raw()
 	e.ImageDigest, e.ImageOrigin = c.Image.Canonical.String(), string(c.Image.Origin)
 	for _, d := range c.Image.Digests {

@@ -24,6 +24,7 @@ type storedItem struct {
 	Connection *evidence.ConnectionFact `cbor:"4,keyasint,omitempty"`
 	Leg        string                   `cbor:"5,keyasint,omitempty"`
 	Signals    []string                 `cbor:"6,keyasint,omitempty"`
+	Container  int                      `cbor:"7,keyasint,omitempty"`
 }
 
 // storeSettled encodes what is said of the settled subjects, in their order.
@@ -38,7 +39,7 @@ func (p *Partition) storeSettled(codec *event.Codec) ([]storedAssessment, error)
 				if err != nil {
 					return nil, fmt.Errorf("store finding of %s: %w", id, err)
 				}
-				s.Items = append(s.Items, storedItem{it.Fact.Kind, b, it.Fact.Command, it.Fact.Connection, it.Leg, it.Signals})
+				s.Items = append(s.Items, storedItem{it.Fact.Kind, b, it.Fact.Command, it.Fact.Connection, it.Leg, it.Signals, it.Fact.Container})
 			}
 			out = append(out, s)
 		}
@@ -56,7 +57,7 @@ func (p *Partition) restoreSettled(codec *event.Codec, stored []storedAssessment
 				return err
 			}
 			a.Evidence = append(a.Evidence, analytic.Item{
-				Fact: evidence.Fact{Kind: it.Kind, Event: e, Command: it.Command, Connection: it.Connection}, Leg: it.Leg, Signals: it.Signals})
+				Fact: evidence.Fact{Kind: it.Kind, Container: it.Container, Event: e, Command: it.Command, Connection: it.Connection}, Leg: it.Leg, Signals: it.Signals})
 		}
 		p.settled[a.Subject] = append(p.settled[a.Subject], a)
 	}

@@ -65,7 +65,10 @@ func world(rng *rand.Rand) []event.Event {
 	w.coarse = w.maybe(40)
 	hosts := 1 + rng.IntN(3)
 	for h := range hosts {
-		w.host = fmt.Sprintf("h%d", h)
+		w.host, w.cluster = fmt.Sprintf("h%d", h), ""
+		if w.maybe(50) {
+			w.cluster = fmt.Sprintf("k%d", rng.IntN(2))
+		}
 		for c := range 1 + rng.IntN(3) {
 			w.container(h*10 + c)
 		}
@@ -75,11 +78,13 @@ func world(rng *rand.Rand) []event.Event {
 }
 
 type worldMaker struct {
-	rng    *rand.Rand
-	host   string
-	events []event.Event
-	line   int
-	coarse bool // Docker's clock shows whole seconds, as its text form can
+	rng  *rand.Rand
+	host string
+	// cluster is the one that the host is a node of, "" if of none.
+	cluster string
+	events  []event.Event
+	line    int
+	coarse  bool // Docker's clock shows whole seconds, as its text form can
 }
 
 const epoch = int64(1_800_000_000) * event.Second
@@ -89,7 +94,7 @@ func (w *worldMaker) add(src event.Source, at int64, res int64, b event.Body) {
 	if w.coarse && src == event.Docker {
 		res = event.Second
 	}
-	e := event.Event{Place: event.Place{Host: w.host}, Body: b,
+	e := event.Event{Place: event.Place{Cluster: w.cluster, Host: w.host}, Body: b,
 		Origin: event.Origin{Source: src, Format: string(src), File: w.host + "/" + string(src) + ".log", Spans: []event.Span{{Line: w.line}}}}
 	if at != 0 {
 		e.Time = event.Time{At: at / res * res, Res: res}
@@ -142,6 +147,9 @@ func (w *worldMaker) container(n int) {
 	w.add(event.Docker, start+800*event.Millisecond, event.Nanosecond, &event.NetworkAttachment{Container: id, NetworkID: "n", Connected: true})
 	w.processes(id, pid, start)
 	w.traffic(addr, start)
+	if w.cluster != "" {
+		w.pod(n, id, ref, imageNo, addr, start)
+	}
 	if w.maybe(60) {
 		end := start + int64(rng.IntN(1500))*event.Second
 		w.add(event.Docker, end, event.Nanosecond, &event.Container{Action: event.ContainerExit, ID: id})

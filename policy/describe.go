@@ -136,6 +136,8 @@ func (t Type) doc() string {
 		return "A list of image patterns: an exact registry host, and a path compared part by part, in which `*` stands for one part or, at the end, for one or more. " +
 			"`registry.example/*` is all of a registry, `docker.io/library/nginx` one repository, `nginx@sha256:…` one artefact. " +
 			"A host takes no `*`, and a pattern no tag, because an attacker chooses both."
+	case Releases:
+		return "A list of published images, `repository:tag@sha256:…`: what the tag means by the word of whoever released it."
 	case Names:
 		return "A list of program names, compared without path, letter case and `.exe`. `*` stands for any characters."
 	case Destinations:

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"time"
 
+	"tidewaiter/image"
+
 	"github.com/gaissmai/bart"
 )
 
@@ -92,6 +94,21 @@ func Empty(v *Vocabulary) *Policy {
 
 // Scopes lists the scopes by name.
 func (p *Policy) Scopes() []*Scope { return slices.Clone(p.scopes) }
+
+// TrustsSomewhere reports whether some scope lists an image, by name or digest,
+// among those that it trusts: which matters where nobody knows the scope.
+func (p *Policy) TrustsSomewhere(r image.Reference, digests []image.Digest) bool {
+	return slices.ContainsFunc(append(p.Scopes(), p.fallback), func(s *Scope) bool {
+		for at := s; at != nil; at = at.parent {
+			for _, v := range at.settings {
+				if v.typ == Images && (v.MatchesImage(r, digests) || v.ApprovesDigest(digests)) {
+					return true
+				}
+			}
+		}
+		return false
+	})
+}
 
 // Attributes are what scopes are chosen by. Empty fields are unknown and match
 // nothing.

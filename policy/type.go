@@ -27,6 +27,9 @@ type Type string
 const (
 	// Images is a list of image patterns (image.Pattern).
 	Images Type = "images"
+	// Releases is a list of published images, "repository:tag@digest": what a
+	// tag means by the word of whoever released it.
+	Releases Type = "releases"
 	// Names is a list of program names, matched without letter case and
 	// without ".exe"; "*" stands for any characters.
 	Names Type = "names"
@@ -48,13 +51,13 @@ const (
 
 // Types lists every type, for messages and for the JSON Schema.
 func Types() []Type {
-	return []Type{Images, Names, Destinations, Patterns, Ports, Duration, Number, Flag}
+	return []Type{Images, Releases, Names, Destinations, Patterns, Ports, Duration, Number, Flag}
 }
 
 // IsList reports whether the type's values are lists, which a scope can add to
 // with "name+".
 func (t Type) IsList() bool {
-	return t == Images || t == Names || t == Destinations || t == Patterns || t == Ports
+	return t == Images || t == Releases || t == Names || t == Destinations || t == Patterns || t == Ports
 }
 
 // article names the type in a message.
@@ -77,12 +80,14 @@ type Value struct {
 	text []string // as written, for people and for merging lists
 
 	images []image.Pattern
-	globs  []string
-	nets   *bart.Lite
-	ports  []portRange
-	number float64
-	span   time.Duration
-	flag   bool
+	// releases are image references with tag and digest.
+	releases []image.Reference
+	globs    []string
+	nets     *bart.Lite
+	ports    []portRange
+	number   float64
+	span     time.Duration
+	flag     bool
 }
 
 type portRange struct{ low, high uint16 }
@@ -128,6 +133,12 @@ func (v *Value) add(s string) error {
 			return err
 		}
 		v.images = append(v.images, p)
+	case Releases:
+		r := image.Parse(s)
+		if r.Form() != image.Named || r.TagImplicit() || r.Tag() == "" || r.Digest().IsZero() {
+			return fmt.Errorf("%s is no release: write repository:tag@sha256:…, with the digest that was published", quote(s))
+		}
+		v.releases = append(v.releases, r)
 	case Names:
 		name := event.ProgramName(s)
 		if name == "" {
@@ -343,6 +354,27 @@ func (v Value) ApprovesDigest(digests []image.Digest) bool {
 	return slices.ContainsFunc(v.images, func(p image.Pattern) bool {
 		return !p.Digest().IsZero() && slices.Contains(digests, p.Digest())
 	})
+}
+
+// Released reports whether a Releases value has one of the digests.
+func (v Value) Released(digests []image.Digest) bool {
+	return slices.ContainsFunc(v.releases, func(r image.Reference) bool { return slices.Contains(digests, r.Digest()) })
+}
+
+// Contradicts reports whether a Releases value knows the reference's tag, and
+// all of its releases are other images than the one with these digests.
+func (v Value) Contradicts(r image.Reference, digests []image.Digest) bool {
+	known := false
+	for _, rel := range v.releases {
+		if rel.Repository() != r.Repository() || rel.Tag() != r.Tag() {
+			continue
+		}
+		if slices.Contains(digests, rel.Digest()) {
+			return false
+		}
+		known = true
+	}
+	return known && len(digests) > 0
 }
 
 // RegistryHosts are the hosts that an Images value names, sorted, once each.

@@ -226,9 +226,37 @@ func TestImages(t *testing.T) {
 	}
 }
 
+// TestReleases pins what a release says of images, and what is none.
+func TestReleases(t *testing.T) {
+	sum := func(two string) string { return "sha256:" + strings.Repeat(two, 32) }
+	parsed := func(s string) image.Digest {
+		d, err := image.ParseDigest(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	v := value(t, Releases, "a.example/b:1@"+sum("5e"), "a.example/b:1@"+sum("6f"), "nginx:2@"+sum("70"))
+	good, bad := []image.Digest{parsed(sum("11")), parsed(sum("6f"))}, []image.Digest{parsed(sum("11"))}
+	if !v.Released(good) || v.Released(bad) || v.Released(nil) {
+		t.Error("what is released is told wrongly")
+	}
+	for ref, want := range map[string]bool{"a.example/b:1": true, "a.example/b:2": false, "a.example/c:1": false, "docker.io/library/nginx:2": true, "a.example/b": false} {
+		if v.Contradicts(image.Parse(ref), good) && ref == "a.example/b:1" || v.Contradicts(image.Parse(ref), bad) != want || v.Contradicts(image.Parse(ref), nil) {
+			t.Errorf("%s: contradicted wrongly", ref)
+		}
+	}
+	for _, s := range []string{"a.example/b:1", "a.example/b@" + sum("5e"), "a.example/b", sum("5e"), "a b", "a.example/*:1@" + sum("5e")} {
+		if _, faults := NewValue(Releases, []string{s}); len(faults) == 0 {
+			t.Errorf("%q is taken for a release", s)
+		}
+	}
+}
+
 // TestValues pins what holds for values of every type.
 func TestValues(t *testing.T) {
-	good := map[Type][]string{Images: {"a.example/*", "nginx"}, Names: {"sh", "nc"}, Destinations: {"10.0.0.0/8", "a.example"}, Patterns: {"x*", "y"},
+	digest := strings.Repeat("5e", 32)
+	good := map[Type][]string{Releases: {"a.example/b:1@sha256:" + digest, "c:2@sha256:" + digest}, Images: {"a.example/*", "nginx"}, Names: {"sh", "nc"}, Destinations: {"10.0.0.0/8", "a.example"}, Patterns: {"x*", "y"},
 		Ports: {"1", "2-3"}, Duration: {"7d", "1h"}, Number: {"1", "2"}, Flag: {"true", "false"}}
 	if len(good) != len(Types()) {
 		t.Fatalf("%d types are tried, of %d", len(good), len(Types()))
@@ -313,5 +341,27 @@ func TestIsPublic(t *testing.T) {
 	all := read(t, "addresses: {internal: [0.0.0.0/0, \"::/0\"]}\n")
 	if all.IsPublic(netip.MustParseAddr("8.8.8.8")) || all.IsPublic(netip.MustParseAddr("2606:4700::1")) {
 		t.Error("a site that is the whole world")
+	}
+}
+
+// TestTrustsSomewhere: a scope's own lists and those that it inherits count, by
+// name and by digest.
+func TestTrustsSomewhere(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("5e", 32)
+	d, err := image.ParseDigest(digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Read(strings.NewReader("version: 1\nsettings: {approved_images: [all.example/*]}\nscopes: {a: {match: {namespaces: [x]}, registries: [\"a.example/*\", \"b.example/c@"+digest+"\"]}}\n"), "f", words())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ref, want := range map[string]bool{"a.example/x": true, "all.example/x": true, "evil.example/x": false, "b.example/c": false} {
+		if p.TrustsSomewhere(image.Parse(ref), nil) != want {
+			t.Errorf("%s: %t", ref, !want)
+		}
+	}
+	if !p.TrustsSomewhere(image.Parse("evil.example/x"), []image.Digest{d}) {
+		t.Error("a digest is not found")
 	}
 }

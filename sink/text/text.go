@@ -120,8 +120,13 @@ func (p *Printer) head(f finding.Finding) {
 		min(max(f.Score, 0), 100), f.Confidence*100, f.State, scopeOf(f), f.Chain))
 	p.small("finding " + f.ID)
 	for _, s := range f.Subjects {
+		if words := s.PodWords(); words != "" {
+			p.small(words)
+		}
 		if c := s.Container; c != nil {
-			p.small("container " + c.ID)
+			if c.ID != "" {
+				p.small("container " + c.ID)
+			}
 			for _, d := range c.Image.Digests {
 				p.small("image " + d.String())
 			}
