@@ -3,7 +3,6 @@ package entity
 import (
 	"regexp"
 	"slices"
-	"strings"
 
 	"tidewaiter/event"
 )
@@ -150,6 +149,3 @@ var (
 	replicaSetName = regexp.MustCompile(`^(.+)-[bcdfghjklmnpqrstvwxz2456789]{1,10}$`)
 	cronJobName    = regexp.MustCompile(`^(.+)-[0-9]{8,}$`)
 )
-
-// ownerText is an owner as people name it: "deployment/web".
-func ownerText(o event.ObjectRef) string { return strings.ToLower(o.Kind) + "/" + o.Name }

@@ -375,3 +375,6 @@ func TestNamesByHandshakes(t *testing.T) {
 		t.Errorf("%d requests, want 1", got)
 	}
 }
+
+// ownerText is an owner as people name it: "deployment/web".
+func ownerText(o event.ObjectRef) string { return strings.ToLower(o.Kind) + "/" + o.Name }

@@ -25,12 +25,6 @@ type interval struct{ from, to int64 }
 
 var always = interval{math.MinInt64, math.MaxInt64}
 
-// holds reports whether t fits, when the clocks may be apart by slack.
-func (i interval) holds(t event.Time, slack int64) bool {
-	w := i.widened(slack)
-	return w.from <= t.End() && t.At <= w.to
-}
-
 // widened is i with slack at both ends; unknown ends stay so.
 func (i interval) widened(slack int64) interval {
 	if i.from > math.MinInt64+slack {

@@ -112,9 +112,10 @@ func describeContainer(b *event.Container) string {
 }
 
 func describeProcess(f evidence.Fact, p *event.Process) string {
-	if f.Kind == evidence.Creation && len(p.Args) > 0 {
-		// The runtime's helper is called with the container's id last.
-		return "the runtime created " + shorten(p.Args[len(p.Args)-1])
+	if n := len(p.Args); f.Kind == evidence.Creation && n > 0 && shorten(p.Args[n-1]) != p.Args[n-1] {
+		// The runtime's helper is called with the container's id last. Other
+		// commands are those of a user's client.
+		return "the runtime created " + shorten(p.Args[n-1])
 	}
 	s := strings.Join(p.Args, " ")
 	if s == "" {
