@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 	"source":            {"event", "source/jsonrecord", "strictyaml"},
 	"source/jsonrecord": {},
 	"source/logrus":     {"event", "source/jsonrecord"},
-	"source/sourcetest": {"event", "source"},
+	"source/sourcetest": {"event", "image", "source"},
 	"source/*":          {"event", "image", "source", "source/jsonrecord", "source/logrus"},
 	"stream":            {"event"},
 	"command":           {"event"},

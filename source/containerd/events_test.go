@@ -39,12 +39,12 @@ func topicCases() []oneCase {
 		{
 			name: "image by id; the label says something else",
 			text: clock + `k8s.io /images/delete {"name":"` + idImage + `","labels":{"io.cri-containerd.image":"pinned"}}`,
-			body: &event.Image{Action: event.ImageDelete, Digest: digest(idImage), Namespace: "k8s.io"},
+			body: &event.Image{Action: event.ImageDelete, Digest: sourcetest.Digest(idImage), Namespace: "k8s.io"},
 		},
 		{
 			name: "dangling image of Docker's containerd store",
 			text: clock + `moby /images/create {"name":"moby-dangling@` + idImage + `"}`,
-			body: &event.Image{Action: event.ImageCreate, Digest: digest(idImage), Namespace: "moby"},
+			body: &event.Image{Action: event.ImageCreate, Digest: sourcetest.Digest(idImage), Namespace: "moby"},
 		},
 		{
 			name: "a name that is no reference is kept",

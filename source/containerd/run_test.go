@@ -18,14 +18,6 @@ var (
 
 func ref(s string) image.Reference { return image.Parse(s) }
 
-func digest(s string) image.Digest {
-	d, err := image.ParseDigest(s)
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
-
 // oneCase is a line and what it must give: one body, or a fault, or neither.
 type oneCase struct {
 	name  string

@@ -16,7 +16,7 @@ const (
 )
 
 func imageCases() []oneCase {
-	pull := &event.Image{Action: event.ImagePull, Reference: ref(shop + ":3"), Digest: digest(idConfig), Namespace: "k8s.io"}
+	pull := &event.Image{Action: event.ImagePull, Reference: ref(shop + ":3"), Digest: sourcetest.Digest(idConfig), Namespace: "k8s.io"}
 	pulled := `Pulled image "` + shop + `:3" with image id "` + idConfig + `", repo tag "` + shop + `:3", repo digest "`
 	const managed = `labels:{key:"io.cri-containerd.image" value:"managed"}`
 	return []oneCase{
@@ -27,15 +27,15 @@ func imageCases() []oneCase {
 		{name: "pull, another message", msg: `PullImage using normalized image ref: "` + shop + `:3"`},
 		{name: "pull stopped", msg: "stop pulling image " + shop + ":3: active requests=0, bytes read=5"},
 		{name: "a name with quotes", msg: `PullImage "a\" returns image reference \"b" returns image reference "` + idConfig + `"`,
-			body: &event.Image{Action: event.ImagePull, Reference: ref(`a" returns image reference "b`), Digest: digest(idConfig), Namespace: "k8s.io"}},
+			body: &event.Image{Action: event.ImagePull, Reference: ref(`a" returns image reference "b`), Digest: sourcetest.Digest(idConfig), Namespace: "k8s.io"}},
 		{name: "pull returned by manifest", msg: `PullImage "x" returns image reference "` + shop + "@" + idManifest + `"`,
-			body: &event.Image{Action: event.ImagePull, Reference: ref("x"), Digest: digest(idManifest), Namespace: "k8s.io"}},
+			body: &event.Image{Action: event.ImagePull, Reference: ref("x"), Digest: sourcetest.Digest(idManifest), Namespace: "k8s.io"}},
 		{name: "pull returned no digest", msg: `PullImage "x" returns image reference "y"`, fault: "no digest"},
 		{name: "pull cut off", msg: `PullImage "x`, fault: "does not end"},
 		{name: "pull return cut off", msg: `PullImage "x" returns image reference `, fault: "quoted"},
 		{name: "pull with a bad escape", msg: `PullImage "\q"`, fault: "quoted"},
 		{name: "identities", msg: pulled + shop + "@" + idManifest + `", size "5" in 1.5s`,
-			body: &event.ImageDescription{ID: digest(idConfig), RepoDigests: []image.Reference{ref(shop + "@" + idManifest)}}},
+			body: &event.ImageDescription{ID: sourcetest.Digest(idConfig), RepoDigests: []image.Reference{ref(shop + "@" + idManifest)}}},
 		{name: "identities, no manifest", msg: pulled + `"`},
 		{name: "identities, no digest", msg: pulled + `x"`, fault: "no digest"},
 		{name: "identities, no id", msg: `Pulled image "x" with image id "y", repo tag "", repo digest "` + shop + "@" + idManifest + `"`, fault: "digest"},
@@ -46,13 +46,13 @@ func imageCases() []oneCase {
 		{name: "image created, as text", msg: `ImageCreate event name:"` + shop + `:3"  ` + managed,
 			body: &event.Image{Action: event.ImageCreate, Reference: ref(shop + ":3"), Namespace: "k8s.io", CRI: true}},
 		{name: "image updated, by id", msg: `ImageUpdate event name:"` + idConfig + `" labels:{key:"a" value:"b"} ` + managed,
-			body: &event.Image{Action: event.ImageUpdate, Digest: digest(idConfig), Namespace: "k8s.io", CRI: true}},
+			body: &event.Image{Action: event.ImageUpdate, Digest: sourcetest.Digest(idConfig), Namespace: "k8s.io", CRI: true}},
 		{name: "image deleted, no labels", msg: `ImageDelete event name:"` + shop + "@" + idManifest + `"`,
 			body: &event.Image{Action: event.ImageDelete, Reference: ref(shop + "@" + idManifest), Namespace: "k8s.io"}},
 		{name: "image created, as a struct", msg: "ImageCreate event &ImageCreate{Name:" + shop + ":3,Labels:map[string]string{a: b,io.cri-containerd.image: managed,},XXX_unrecognized:[],}",
 			body: &event.Image{Action: event.ImageCreate, Reference: ref(shop + ":3"), Namespace: "k8s.io", CRI: true}},
 		{name: "image deleted, as a struct", msg: "ImageDelete event &ImageDelete{Name:" + idConfig + ",XXX_unrecognized:[],}",
-			body: &event.Image{Action: event.ImageDelete, Digest: digest(idConfig), Namespace: "k8s.io"}},
+			body: &event.Image{Action: event.ImageDelete, Digest: sourcetest.Digest(idConfig), Namespace: "k8s.io"}},
 		{name: "another label", msg: "ImageCreate event &ImageCreate{Name:x,Labels:map[string]string{io.cri-containerd.image: pinned,},}",
 			body: &event.Image{Action: event.ImageCreate, Reference: ref("x"), Namespace: "k8s.io"}},
 		{name: "image without a name", msg: "ImageCreate event &ImageCreate{Labels:map[string]string{},}", fault: "no image name"},

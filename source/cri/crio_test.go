@@ -30,7 +30,7 @@ func crioCases() []oneCase {
 		{name: "pulled", msg: "Pulled image: " + shop + "@" + idManifest, pairs: request,
 			body: &event.Image{Action: event.ImagePull, Reference: ref(shop + "@" + idManifest)}},
 		{name: "pulled, an id", msg: "Pulled image: " + strings.TrimPrefix(idConfig, "sha256:"),
-			body: &event.Image{Action: event.ImagePull, Digest: digest(idConfig)}},
+			body: &event.Image{Action: event.ImagePull, Digest: sourcetest.Digest(idConfig)}},
 		{name: "pulled, no digest", msg: "Pulled image: " + shop + ":3", fault: "no digest"},
 		{name: "tried", msg: `Trying to access "` + shop + `:3"`},
 		{name: "not found", msg: "Image " + shop + ":3 not found"},
@@ -111,7 +111,7 @@ func TestCRIOPulls(t *testing.T) {
 	ask := func(image, id string) string { return info("Pulling image: "+image, "id="+id) + "\n" }
 	got := func(image, id string) string { return info("Pulled image: "+image, "id="+id) + "\n" }
 	manifest := shop + "@" + idManifest
-	named := &event.Image{Action: event.ImagePull, Reference: ref(shop + ":3"), Digest: digest(idManifest)}
+	named := &event.Image{Action: event.ImagePull, Reference: ref(shop + ":3"), Digest: sourcetest.Digest(idManifest)}
 	bare := &event.Image{Action: event.ImagePull, Reference: ref(manifest)}
 	for _, c := range []struct {
 		name, text string
@@ -128,7 +128,7 @@ func TestCRIOPulls(t *testing.T) {
 		{"found elsewhere", ask("shop:3", "1") + got(manifest, "1"), bare, []int{2, 1}, 0},
 		{"an id", ask(shop+":3", "1") + got(strings.TrimPrefix(idManifest, "sha256:"), "1"), named, []int{2, 1}, 0},
 		{"asked by nothing readable", ask("???", "1") + got(strings.TrimPrefix(idManifest, "sha256:"), "1"),
-			&event.Image{Action: event.ImagePull, Digest: digest(idManifest)}, []int{2, 1}, 0},
+			&event.Image{Action: event.ImagePull, Digest: sourcetest.Digest(idManifest)}, []int{2, 1}, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			events, tally := sourcetest.Decode(t, CRIOLog(), c.text)
@@ -163,7 +163,7 @@ func TestCRIOPullsAreBounded(t *testing.T) {
 	}
 	for i, want := range []event.Body{
 		&event.Image{Action: event.ImagePull, Reference: ref(manifest)},
-		&event.Image{Action: event.ImagePull, Reference: ref(shop + ":3"), Digest: digest(idManifest)},
+		&event.Image{Action: event.ImagePull, Reference: ref(shop + ":3"), Digest: sourcetest.Digest(idManifest)},
 	} {
 		sourcetest.CheckEvent(t, events[i], atNano, want)
 	}

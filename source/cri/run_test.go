@@ -32,14 +32,6 @@ var atNano = event.Time{At: nano, Res: 1}
 
 func ref(s string) image.Reference { return image.Parse(s) }
 
-func digest(s string) image.Digest {
-	d, err := image.ParseDigest(s)
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
-
 // info is a line with a message, as logrus prints it, and pairs after it.
 func info(msg string, pairs ...string) string {
 	line := `time="` + stamp + `" level=info msg=` + strconv.Quote(msg)

@@ -33,7 +33,7 @@ func request(method, path, version string, query url.Values) *event.APIRequest {
 func daemonFramings() []oneCase {
 	start := request("POST", "/containers/web/start", "1.41", nil)
 	const msg = "Calling POST /v1.41/containers/web/start"
-	resolved := &event.ImageResolved{Reference: ref("registry.acme.example/shop:3"), Digest: digest(idIndex)}
+	resolved := &event.ImageResolved{Reference: ref("registry.acme.example/shop:3"), Digest: sourcetest.Digest(idIndex)}
 	attrs := `digest="` + idIndex + `" error="<nil>" remote="registry.acme.example/shop:3"`
 	return []oneCase{
 		{name: "logfmt", text: logfmt(msg, ""), at: atNano, body: start},

@@ -24,25 +24,25 @@ func textCases() []oneCase {
 			name: "tag",
 			text: clock + "image tag " + idImage + " (name=acme/shop:4)",
 			at:   atNano,
-			body: &event.Image{Action: event.ImageTag, Digest: digest(idImage), Reference: ref("acme/shop:4")},
+			body: &event.Image{Action: event.ImageTag, Digest: sourcetest.Digest(idImage), Reference: ref("acme/shop:4")},
 		},
 		{
 			name: "delete without attributes",
 			text: clock + "image delete " + idImage,
 			at:   atNano,
-			body: &event.Image{Action: event.ImageDelete, Digest: digest(idImage)},
+			body: &event.Image{Action: event.ImageDelete, Digest: sourcetest.Digest(idImage)},
 		},
 		{
 			name: "zone of the reader",
 			text: "2026-05-04T10:09:10.123456789+02:00 image delete " + idImage,
 			at:   atNano,
-			body: &event.Image{Action: event.ImageDelete, Digest: digest(idImage)},
+			body: &event.Image{Action: event.ImageDelete, Digest: sourcetest.Digest(idImage)},
 		},
 		{
 			name: "zeros stand for unknown nanoseconds",
 			text: "2026-05-04T08:09:10.000000000Z image delete " + idImage,
 			at:   atSecond,
-			body: &event.Image{Action: event.ImageDelete, Digest: digest(idImage)},
+			body: &event.Image{Action: event.ImageDelete, Digest: sourcetest.Digest(idImage)},
 		},
 		{
 			name: "container: label values with commas, blanks, brackets and equals signs",
@@ -118,7 +118,7 @@ func textCases() []oneCase {
 			name: "commit",
 			text: clock + "container commit " + idWeb + " (comment=, image=acme/shop:3, imageID=" + idImage + ", imageRef=acme/shop:5, name=shop)",
 			at:   atNano,
-			body: &event.Image{Action: event.ImageCommit, Container: idWeb, Digest: digest(idImage), Reference: ref("acme/shop:5")},
+			body: &event.Image{Action: event.ImageCommit, Container: idWeb, Digest: sourcetest.Digest(idImage), Reference: ref("acme/shop:5")},
 		},
 		{
 			name: "before 1.10",

@@ -32,7 +32,7 @@ func containerCases() []oneCase {
 "Config":{"User":"1000","Env":["TOKEN=hunter2"],"Cmd":["-p","80"],"Image":"acme/shop:3","Labels":{"tier":"front"},"Healthcheck":{"Test":["CMD-SHELL","curl -f localhost || exit 1"]}},
 "NetworkSettings":{"IPAddress":"","GlobalIPv6Address":"","Networks":{"zulu":{"NetworkID":"n2","IPAddress":""},"front":{"NetworkID":"` + idNet + `","IPAddress":"172.18.0.5","GlobalIPv6Address":"2001:db8::5"}}}}]`,
 			body: &event.ContainerDescription{
-				ID: idWeb, Name: "shop", Image: ref("acme/shop:3"), ImageID: digest(idImage),
+				ID: idWeb, Name: "shop", Image: ref("acme/shop:3"), ImageID: sourcetest.Digest(idImage),
 				Command:     []string{"/entry", "-p", "80"},
 				HealthCheck: []string{"/bin/sh", "-c", "curl -f localhost || exit 1"},
 				CreatedAt:   created, StartedAt: started, PID: 4711,
@@ -107,14 +107,14 @@ func TestInspectImage(t *testing.T) {
 			name: "all fields",
 			text: `[{"Id":"` + idImage + `","RepoTags":["acme/shop:3","acme/shop:latest"],"RepoDigests":["acme/shop@` + idIndex + `"],"Os":"linux","Architecture":"arm64","RootFS":{"Type":"layers"}}]`,
 			body: &event.ImageDescription{
-				ID: digest(idImage), RepoTags: []image.Reference{ref("acme/shop:3"), ref("acme/shop:latest")},
+				ID: sourcetest.Digest(idImage), RepoTags: []image.Reference{ref("acme/shop:3"), ref("acme/shop:latest")},
 				RepoDigests: []image.Reference{ref("acme/shop@" + idIndex)}, OS: "linux", Architecture: "arm64",
 			},
 		},
 		{
 			name: "built here: no names; printed over many lines",
 			text: "[\n    {\n        \"Id\": \"" + idImage + "\",\n        \"RepoTags\": [\"<none>:<none>\"],\n        \"RepoDigests\": [],\n        \"RootFS\": {}\n    }\n]\n",
-			body: &event.ImageDescription{ID: digest(idImage)},
+			body: &event.ImageDescription{ID: sourcetest.Digest(idImage)},
 		},
 		{name: "id is none", text: `{"Id":"9d42","RootFS":{}}`, fault: "not a digest"},
 		{name: "id twice", text: `{"Id":"` + idImage + `","Id":"` + idIndex + `","RootFS":{}}`, fault: "stands twice"},

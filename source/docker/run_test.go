@@ -22,14 +22,6 @@ var (
 
 func ref(s string) image.Reference { return image.ParseDocker(s) }
 
-func digest(s string) image.Digest {
-	d, err := image.ParseDigest(s)
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
-
 // oneCase is a file and what it must give: one body, or a fault, or neither.
 type oneCase struct {
 	name  string

@@ -22,14 +22,6 @@ var received = event.Time{At: 1793700000*event.Second + 250*event.Millisecond, R
 
 func ref(s string) image.Reference { return image.Parse(s) }
 
-func digest(s string) image.Digest {
-	d, err := image.ParseDigest(s)
-	if err != nil {
-		panic(err)
-	}
-	return d
-}
-
 func addrs(list ...string) []netip.Addr {
 	var out []netip.Addr
 	for _, s := range list {
@@ -170,8 +162,8 @@ func statusCases() []caseOf {
 			Object: event.ObjectRef{Kind: "Pod", Namespace: "prod", Name: "web-1", UID: uid}, Node: node, Phase: "Running",
 			Addrs: addrs("10.1.2.3", "2001:db8::3"), HostAddrs: addrs("10.0.0.5"), StartedAt: at(2),
 			Containers: []event.ContainerStatus{
-				{Name: "prep", Kind: event.InitContainer, ID: idInit, Image: ref("reg.example/prep:1"), ImageID: digest(digWeb), StartedAt: at(2)},
-				{Name: "app", Kind: event.MainContainer, ID: idWeb, Image: ref("reg.example/web:1"), ImageID: digest(digWeb), StartedAt: at(1)},
+				{Name: "prep", Kind: event.InitContainer, ID: idInit, Image: ref("reg.example/prep:1"), ImageID: sourcetest.Digest(digWeb), StartedAt: at(2)},
+				{Name: "app", Kind: event.MainContainer, ID: idWeb, Image: ref("reg.example/web:1"), ImageID: sourcetest.Digest(digWeb), StartedAt: at(1)},
 				{Name: "dbg", Kind: event.EphemeralContainer, Image: ref("reg.example/sh:1")},
 			},
 		}
