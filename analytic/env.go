@@ -310,9 +310,9 @@ func functions() []cel.EnvOption {
 }
 
 // hasEndpoint reports whether a list of destinations holds an endpoint, by its
-// address or by a name it goes by.
+// address, its autonomous system or a name it goes by.
 func hasEndpoint(v policy.Value, e EndpointView) bool {
-	return v.MatchesAddr(e.addr) || (!e.addr.IsValid() && v.MatchesDomain(e.Host)) || slices.ContainsFunc(e.Names, v.MatchesDomain)
+	return v.MatchesAddr(e.addr) || v.MatchesSystem(uint32(e.ASN)) || (!e.addr.IsValid() && v.MatchesDomain(e.Host)) || slices.ContainsFunc(e.Names, v.MatchesDomain)
 }
 
 // imitates says why an image looks like a trusted one without being it, or "".

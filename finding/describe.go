@@ -135,8 +135,12 @@ func describeConnection(f evidence.Fact) string {
 		return "connection"
 	}
 	s := "to " + f.Connection.Remote.String()
-	if len(f.Connection.Domains) > 0 {
-		s += " (" + strings.Join(f.Connection.Domains, ", ") + ")"
+	known := slices.Clone(f.Connection.Domains)
+	if f.Connection.System != "" {
+		known = append(known, f.Connection.System)
+	}
+	if len(known) > 0 {
+		s += " (" + strings.Join(known, ", ") + ")"
 	}
 	if b, ok := f.Event.Body.(*event.Flow); ok {
 		s = string(b.Protocol) + " " + s

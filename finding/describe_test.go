@@ -66,6 +66,10 @@ func TestDescribe(t *testing.T) {
 			connection("203.0.113.9:443"), "tcp to 203.0.113.9:443"},
 		{"a connection that was asked for", evidence.Connection, &event.Socket{Addr: addrPort("203.0.113.9:443")}, connection("203.0.113.9:443", "a.example"),
 			"to 203.0.113.9:443 (a.example)"},
+		{"a known system", evidence.Connection, &event.Socket{Addr: addrPort("203.0.113.9:443")},
+			&evidence.ConnectionFact{Remote: addrPort("203.0.113.9:443"), System: "AS64500 Example Net"}, "to 203.0.113.9:443 (AS64500 Example Net)"},
+		{"a known system and name", evidence.Connection, &event.Socket{Addr: addrPort("203.0.113.9:443")},
+			&evidence.ConnectionFact{Remote: addrPort("203.0.113.9:443"), Domains: []string{"a.example"}, System: "AS64500"}, "to 203.0.113.9:443 (a.example, AS64500)"},
 		{"to a unix socket", evidence.Connection, &event.Socket{Path: "/run/docker.sock"}, &evidence.ConnectionFact{}, "to /run/docker.sock"},
 		{"without what was made of it", evidence.Connection, &event.Flow{Protocol: "tcp"}, nil, "connection"},
 

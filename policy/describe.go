@@ -50,6 +50,11 @@ addresses:
   internal: []
   public: []
 
+# A MaxMind DB file that tells autonomous systems by address, such as
+# GeoLite2-ASN.mmdb, from this file's folder. With one, destinations can be
+# named as AS64500, and findings tell where connections went:
+# asn_database: GeoLite2-ASN.mmdb
+
 # How long memory must have been filled before "never seen" counts.
 learning: 7d
 
@@ -141,7 +146,8 @@ func (t Type) doc() string {
 	case Names:
 		return "A list of program names, compared without path, letter case and `.exe`. `*` stands for any characters."
 	case Destinations:
-		return "A list of networks (`10.0.0.0/8`), addresses, and domain names. `example.com` is that name alone, `\"*.example.com\"` all names below it."
+		return "A list of networks (`10.0.0.0/8`), addresses, autonomous systems (`AS64500`, by the policy's `asn_database`), and domain names. " +
+			"`example.com` is that name alone, `\"*.example.com\"` all names below it."
 	case Patterns:
 		return "A list of texts in which `*` stands for any characters. Letter case counts."
 	case Ports:

@@ -19,6 +19,9 @@ func FuzzRead(f *testing.F) {
 		"version: 1\naddresses: {internal: [203.0.113.0/24], public: ['fd00::/8']}\nlearning: 1d12h\nsettings: {ports: [1-2, 3], mutable: false, weight: 0.5, allowed: ['*.a.example', 10.0.0.0/8], limit: 3}\n",
 		"version: 1\nscopes: {a: {inherits: b}, b: {inherits: a}}\n", "version: 1\nsettings: {<<: {}, ? [] : 1, tools: [~, [], {}]}\n",
 		"{version: 1, scopes: {a: {match: {namespaces: [x]}}, b: {match: {namespaces: [x]}}}}",
+		"version: 1\nasn_database: nowhere.mmdb\nsettings: {allowed: [AS64500, as0, AS1.10, as64500., aS4294967295], blocked: [as9]}\n",
+		"version: 1\nasn_database: \"" + exampleDatabase(f) + "\"\nsettings: {allowed: [AS64500, 10.0.0.0/8], blocked+: &b [AS64501]}\nscopes: {a: {match: {hosts: h}, blocked+: *b}}\n",
+		"version: 1\nasn_database: [/dev/zero]\nasn_database: .\n", "version: 1\nasn_database: fuzz_test.go\n", "version: 1\nsettings: {allowed: [AS64500]}\n",
 	} {
 		f.Add(s)
 	}
@@ -56,6 +59,8 @@ func checkUsable(t *testing.T, p *Policy, v *Vocabulary) {
 	}
 	addr := netip.MustParseAddr("203.0.113.9")
 	p.IsPublic(addr)
+	p.System(addr)
+	p.SystemsSource()
 	for _, s := range append(p.Scopes(), p.For(Attributes{}), p.For(Attributes{"n", "h", "h", "c", "a"})) {
 		for _, d := range v.Settings {
 			checkValue(t, s.Setting("AN1", d.Name), d, addr)
@@ -112,6 +117,12 @@ func checkDestination(t *testing.T, v Value, text string) {
 	}
 	if a, err := netip.ParseAddr(text); err == nil {
 		if !v.MatchesAddr(a) {
+			t.Fatalf("%q does not hold itself", text)
+		}
+		return
+	}
+	if number, ours, err := parseSystem(text); ours {
+		if err != nil || !v.MatchesSystem(number) {
 			t.Fatalf("%q does not hold itself", text)
 		}
 		return

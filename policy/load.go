@@ -28,7 +28,7 @@ const (
 )
 
 // Load reads and checks a policy file. All faults are reported at once, as
-// Faults.
+// Faults. A database that it names is read too.
 func Load(path string, v *Vocabulary) (*Policy, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -38,7 +38,8 @@ func Load(path string, v *Vocabulary) (*Policy, error) {
 	return Read(f, path, v)
 }
 
-// Read is Load from a reader; name is used in messages.
+// Read is Load from a reader; name is used in messages, and paths in the policy
+// count from its folder.
 func Read(r io.Reader, name string, v *Vocabulary) (*Policy, error) {
 	data, err := io.ReadAll(io.LimitReader(r, maxPolicy+1))
 	if err != nil {
@@ -75,6 +76,10 @@ type loader struct {
 	scopes     map[string]*Scope  // by name
 	at         map[*Scope]*places // of each scope
 	claims     map[string][]claim // by what the scope is chosen by
+	// systems are the entries that name an autonomous system, and databaseSaid
+	// whether the file says where to look such up, be it wrongly.
+	systems      []entry
+	databaseSaid bool
 }
 
 func (l *loader) fault(n *yaml.Node, key string, format string, args ...any) {
@@ -130,6 +135,8 @@ func (l *loader) document(n *yaml.Node) {
 			l.policy.Learning = l.value(val, key, Duration).Duration()
 		case "addresses":
 			l.addresses(val)
+		case "asn_database":
+			l.database(val)
 		case "default_scope":
 			fallback = val
 		case "settings":
@@ -144,12 +151,13 @@ func (l *loader) document(n *yaml.Node) {
 		l.fault(n, "version", "missing; write \"version: 1\"")
 	}
 	if !l.full() { // of half a file nothing can be said
+		l.needDatabase()
 		l.link(root, fallback)
 	}
 }
 
 func topKeys() []string {
-	return []string{"version", "learning", "addresses", "default_scope", "settings", "scopes"}
+	return []string{"version", "learning", "addresses", "asn_database", "default_scope", "settings", "scopes"}
 }
 
 func matchKeys() []string {
@@ -374,6 +382,9 @@ func (l *loader) values(entries []entry, t Type) Value {
 	for i, e := range entries {
 		if err := cmp.Or(checkTag(e.node, t), bad[i]); err != nil {
 			l.fault(e.node, e.path, "%w", err)
+		}
+		if _, isSystem, err := parseSystem(e.node.Value); t == Destinations && isSystem && err == nil {
+			l.systems = append(l.systems, e)
 		}
 	}
 	return v

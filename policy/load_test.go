@@ -53,7 +53,7 @@ func TestFaults(t *testing.T) {
 
 		// Keys.
 		"unknown at the top":          {"version: 1\nscope: {}\n", "2:1: scope: unknown key; did you mean \"scopes\"?"},
-		"unknown and like nothing":    {"version: 1\nzzzzzzzz: {}\n", "2:1: zzzzzzzz: unknown key; want addresses, default_scope, learning, scopes, settings or version"},
+		"unknown and like nothing":    {"version: 1\nzzzzzzzz: {}\n", "2:1: zzzzzzzz: unknown key; want addresses, asn_database, default_scope, learning, scopes, settings or version"},
 		"a setting at the top":        {"version: 1\nregistries: [a.example/*]\n", "2:1: registries: unknown key; it belongs below \"settings\" or a scope"},
 		"an addition at the top":      {"version: 1\nregistries+: [a.example/*]\n", "2:1: registries+: unknown key; it belongs below \"settings\" or a scope"},
 		"an analytic at the top":      {"version: 1\nAN1: {}\n", "2:1: AN1: unknown key; it belongs below \"settings\" or a scope"},
@@ -132,7 +132,7 @@ func TestFaults(t *testing.T) {
 		"an image's host wildcard":   {"version: 1\nsettings: {registries: [\"*.example/app\"]}\n", "2:25: settings.registries[0]: the registry host takes no wildcard"},
 		"a network's loose bits":     {"version: 1\nsettings: {allowed: [10.1.2.3/8]}\n", "2:22: settings.allowed[0]: network \"10.1.2.3/8\" has bits set beyond its length: write 10.0.0.0/8 for the network or 10.1.2.3 for the one address"},
 		"a network too long":         {"version: 1\nsettings: {allowed: [10.0.0.0/33]}\n", "2:22: settings.allowed[0]: \"10.0.0.0/33\" is no network: \"33\" is no prefix length of 0 to 32"},
-		"no destination":             {"version: 1\nsettings: {allowed: [\"*\"]}\n", "2:22: settings.allowed[0]: \"*\" is no network (10.0.0.0/8), address or domain name"},
+		"no destination":             {"version: 1\nsettings: {allowed: [\"*\"]}\n", "2:22: settings.allowed[0]: \"*\" is no network (10.0.0.0/8), address, autonomous system (AS64500) or domain name"},
 		"a mistyped address":         {"version: 1\nsettings: {allowed: [10.0.0]}\n", "2:22: settings.allowed[0]: \"10.0.0\" is no network"},
 		"no port":                    {"version: 1\nsettings: {ports: [80, 0, 65536, http, 5-3]}\n", "2:24: settings.ports[1]: \"0\" is no port\n2:27: settings.ports[2]: \"65536\" is no port\n2:34: settings.ports[3]: \"http\" is no port\n2:40: settings.ports[4]: \"5-3\" is no port (3333) or range"},
 		"an internal network's bits": {"version: 1\naddresses: {internal: [203.0.113.7/24]}\n", "2:24: addresses.internal[0]: network \"203.0.113.7/24\" has bits set beyond its length: write 203.0.113.0/24 for the network"},

@@ -81,6 +81,7 @@ type Policy struct {
 	// addresses says of networks whether they count as public, where that
 	// differs from reserved. The longest match decides.
 	addresses *bart.Table[bool]
+	systems   *systems // nil if the policy names no database
 }
 
 // DefaultLearning is the learning period when a policy states none.

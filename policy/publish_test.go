@@ -239,6 +239,10 @@ func TestSchemaAgrees(t *testing.T) {
 		`suspicious_binaries: [sh, "python*", "C:\\x\\y.exe", "a b"]`, `suspicious_binaries+: "x"`,
 		`approved_destinations: [10.0.0.0/8, 203.0.113.9, "2001:db8::/32", "::1", example.com, "*.example.com", Example.COM., "bücher.example", a_b.example]`,
 		`mining_ports: [1, 65535, "80", 80-90, 1-65535]`, `mining_ports+: 3333`, `mining_ports: "80-90"`, `strict_namespaces: ["*", "a b"]`)...)
+	add("+", settings(`approved_destinations: [as64500.]`)...)
+	add("L", "asn_database: nowhere.mmdb", "asn_database: .")
+	add("L", settings(`approved_destinations: [AS64500]`, `blocked_destinations: as0`)...)
+	add("-", "asn_database:", "asn_database: \"\"", "asn_database: [a.mmdb]", "asn_database: 7", "asn_database: {path: a.mmdb}", "settings: {asn_database: a.mmdb}")
 	add("-", "colour: red", "version: 1\nversion: 1", "learning: 7", "learning: \"\"", "learning: 2w", "learning: -1h", "learning: +1h", "learning: [7d]", "learning:",
 		"default_scope: [a]", "default_scope:", "default_scope: \"\"", "settings: []", "settings: {colour: red}", "settings: {match: {}}", "settings: {inherits: a}",
 		"scopes: []", "scopes: {a: []}", "scopes: {a: {colour: red, match: {}}}", "scopes: {a: {match: [h]}}", "scopes: {a: {match: {host: [h]}}}", "scopes: {\"\": {match: {}}}",

@@ -33,8 +33,9 @@ const (
 	// Names is a list of program names, matched without letter case and
 	// without ".exe"; "*" stands for any characters.
 	Names Type = "names"
-	// Destinations is a list of networks, addresses and domain names; a name
-	// "*.example.com" means everything below example.com.
+	// Destinations is a list of networks, addresses, autonomous systems
+	// ("AS64500") and domain names; a name "*.example.com" means everything
+	// below example.com.
 	Destinations Type = "destinations"
 	// Patterns is a list of texts in which "*" stands for any characters;
 	// letter case counts. For principals, namespaces and paths.
@@ -84,6 +85,7 @@ type Value struct {
 	releases []image.Reference
 	globs    []string
 	nets     *bart.Lite
+	systems  []uint32 // numbers
 	ports    []portRange
 	number   float64
 	span     time.Duration
@@ -186,6 +188,10 @@ func (v *Value) addDestination(s string) error {
 	if !errors.Is(err, errNoNetwork) {
 		return err
 	}
+	if number, ours, err := parseSystem(s); ours {
+		v.systems = append(v.systems, number)
+		return err
+	}
 	name := domainName(s)
 	rest := strings.TrimPrefix(name, "*.")
 	switch {
@@ -197,7 +203,7 @@ func (v *Value) addDestination(s string) error {
 	case strings.Contains(s, "://") || hasMore(name):
 		return fmt.Errorf("%s: write the domain name or address alone, without scheme, port and path", quote(s))
 	}
-	return fmt.Errorf("%s is no network (10.0.0.0/8), address or domain name (\"*.example.com\" for all names below one)", quote(s))
+	return fmt.Errorf("%s is no network (10.0.0.0/8), address, autonomous system (AS64500) or domain name (\"*.example.com\" for all names below one)", quote(s))
 }
 
 // hasMore reports a domain name or an address with a port or a path behind it.
@@ -402,6 +408,12 @@ func (v Value) MatchesPattern(s string) bool {
 func (v Value) MatchesAddr(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	return v.nets != nil && a.IsValid() && (v.nets.Contains(a) || v.nets.Contains(native(a)))
+}
+
+// MatchesSystem reports whether a Destinations value names the autonomous
+// system; an unknown one, 0, is never named.
+func (v Value) MatchesSystem(number uint32) bool {
+	return number != 0 && slices.Contains(v.systems, number)
 }
 
 // MatchesDomain reports whether a Destinations value holds the domain name.

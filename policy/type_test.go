@@ -49,6 +49,8 @@ func TestDestinations(t *testing.T) {
 		"xn--p1ai":             "+рф +xn--p1ai",
 		"a.b.c.d.e.f.example":  "+a.b.c.d.e.f.example -b.c.d.e.f.example",
 		"_sip._tcp.example.se": "+_sip._tcp.example.se",
+		"as64500.":             "+as64500 +AS64500. -x.as64500",
+		"as64500a":             "+AS64500a",
 	} {
 		v := value(t, Destinations, entry)
 		for place := range strings.FieldsSeq(places) {

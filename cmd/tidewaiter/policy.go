@@ -80,7 +80,11 @@ func checkPolicies(c *cobra.Command, files []string) error {
 			printError(c.ErrOrStderr(), err)
 			continue
 		}
-		fmt.Fprintf(c.OutOrStdout(), "%s: good, %s\n", text.Escape(f), plural(int64(len(p.Scopes())), "scope"))
+		systems := ""
+		if from := p.SystemsSource(); from != "" {
+			systems = ", autonomous systems by " + text.Escape(from)
+		}
+		fmt.Fprintf(c.OutOrStdout(), "%s: good, %s%s\n", text.Escape(f), plural(int64(len(p.Scopes())), "scope"), systems)
 	}
 	if bad {
 		return statusError{exitError, nil}
