@@ -141,6 +141,7 @@ type scoringFile struct {
 		Blind      float64 `yaml:"blind"`
 		Absent     float64 `yaml:"absent"`
 		OtherChain float64 `yaml:"other_chain"`
+		Inferred   float64 `yaml:"inferred"`
 	} `yaml:"confidence"`
 }
 

@@ -82,7 +82,7 @@ func (ev *evaluation) judge(a *Assessment, chain int) {
 		ev.fault(err)
 	}
 	a.Severity = max(a.Severity, sev)
-	a.Confidence = s.confidence(a.Legs, chain)
+	a.Confidence = s.confidence(a.Legs, chain, ev.inferred(a))
 	for _, h := range a.Hits {
 		if ev.lib.signals[h.Signal].unseen == "" {
 			continue
@@ -90,6 +90,21 @@ func (ev *evaluation) judge(a *Assessment, chain int) {
 		a.Learning = a.Learning || h.Learning
 		a.FinalAt = max(a.FinalAt, ev.begin)
 	}
+}
+
+// inferred reports that the story rests on a tie that no record tells.
+func (ev *evaluation) inferred(a *Assessment) bool {
+	if a.Container != nil && a.Container.PodInferred {
+		return true
+	}
+	for _, h := range a.Hits {
+		for _, i := range h.Facts {
+			if c := ev.subject.Facts[i].Connection; c != nil && c.Inferred {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // cite chooses the facts to show: what a leg or a signal rests on first, then
@@ -124,10 +139,24 @@ func (ev *evaluation) cite(a *Assessment, members map[int]bool, unchained bool) 
 			if !strong[i] {
 				room--
 			}
+			item.Fact = ev.located(item.Fact)
 			a.Evidence = append(a.Evidence, item)
 		}
 	}
 	a.History = lastBehaviour(a.Evidence)
+}
+
+// located adds to a connection which autonomous system it went to.
+func (ev *evaluation) located(f evidence.Fact) evidence.Fact {
+	if f.Connection == nil {
+		return f
+	}
+	if system := ev.ctx.Policy.System(f.Connection.Remote.Addr()).String(); system != "" {
+		c := *f.Connection
+		c.System = system
+		f.Connection = &c
+	}
+	return f
 }
 
 // context adds how those containers came to be, and ended, that the story is

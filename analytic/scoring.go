@@ -126,8 +126,8 @@ func (s *scoring) severity(t tally, vars overSignals) (Severity, error) {
 }
 
 // confidence says how complete the story is: each leg that is missing lowers
-// it, less when none could have told it.
-func (s *scoring) confidence(legs []Leg, chain int) float64 {
+// it, less when none could have told it, and so does what was only inferred.
+func (s *scoring) confidence(legs []Leg, chain int, inferred bool) float64 {
 	c := 1.0
 	for _, l := range legs {
 		switch {
@@ -140,6 +140,9 @@ func (s *scoring) confidence(legs []Leg, chain int) float64 {
 	}
 	if chain > 0 && s.Confidence.OtherChain > 0 {
 		c *= s.Confidence.OtherChain
+	}
+	if inferred && s.Confidence.Inferred > 0 {
+		c *= s.Confidence.Inferred
 	}
 	if s.Confidence.Cap > 0 {
 		c = min(c, s.Confidence.Cap)

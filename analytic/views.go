@@ -99,6 +99,10 @@ type EndpointView struct {
 	Scheme  string   `cel:"scheme"`
 	Public  bool     `cel:"public"` // outside the site; a name counts unless it is plainly local
 	Names   []string `cel:"names"`  // names that the address was known by
+	// ASN and Organization are the address's autonomous system, 0 and "" if the
+	// policy has no database that tells.
+	ASN          int    `cel:"asn"`
+	Organization string `cel:"organization"`
 
 	addr netip.Addr
 }
@@ -132,7 +136,8 @@ type ConnectionView struct {
 	BytesOut int          `cel:"bytes_out"`
 	BytesIn  int          `cel:"bytes_in"`
 	Answered bool         `cel:"answered"`
-	Shared   bool         `cel:"shared"` // from the address of a node: another pod there, or the node, may have made it
+	Shared   bool         `cel:"shared"`   // from the address of a node: another pod there, or the node, may have made it
+	Inferred bool         `cel:"inferred"` // from an address nobody is known to have, to where a command of this container alone says
 }
 
 // LookupView is the variable "lookup".
@@ -217,6 +222,8 @@ func endpointView(p *policy.Policy, host string, addr netip.Addr, port int, sche
 	v := EndpointView{Host: host, Port: port, Scheme: scheme, Names: names, addr: addr}
 	if addr.IsValid() {
 		v.Address, v.Public = addr.String(), p.IsPublic(addr)
+		system := p.System(addr)
+		v.ASN, v.Organization = int(system.Number), system.Name
 		return v
 	}
 	v.Public = !localName(host)
@@ -255,7 +262,7 @@ func connectionView(p *policy.Policy, f evidence.Fact) ConnectionView {
 	r := f.Connection.Remote
 	v := ConnectionView{
 		Remote:   endpointView(p, r.Addr().String(), r.Addr(), int(r.Port()), "", f.Connection.Domains),
-		BytesOut: -1, BytesIn: -1, Answered: true, Protocol: "tcp", Shared: f.Connection.Shared,
+		BytesOut: -1, BytesIn: -1, Answered: true, Protocol: "tcp", Shared: f.Connection.Shared, Inferred: f.Connection.Inferred,
 	}
 	if b, ok := f.Event.Body.(*event.Flow); ok {
 		v.Protocol, v.Service, v.Answered = string(b.Protocol), b.Service, b.Answered

@@ -117,6 +117,17 @@ func (s *site) placeByAddress(a *act) placement {
 	return placement{}
 }
 
+// regardNode places again what an address did that turns out to be a host's.
+func (s *site) regardNode(a netip.Addr) {
+	for m := range s.cluster.members {
+		if known := m.addrs[a]; known != nil {
+			for did := range known.acts.all() {
+				m.enqueue(did)
+			}
+		}
+	}
+}
+
 // addHost takes in what an inventory says of the host.
 func (s *site) addHost(e *event.Event, d *event.HostDescription) bool {
 	if len(d.Addrs) == 0 {
@@ -124,7 +135,11 @@ func (s *site) addHost(e *event.Event, d *event.HostDescription) bool {
 	}
 	s.hosts = append(s.hosts, e)
 	for _, a := range d.Addrs {
-		s.hostAddrs[a.Unmap()] = true
+		if a = a.Unmap(); !s.hostAddrs[a] {
+			s.hostAddrs[a] = true
+			s.cluster.nodeAddrs[a]++
+			s.regardNode(a)
+		}
 	}
 	for _, c := range s.cluster.pods.byID {
 		if c.pod.inHost {

@@ -33,7 +33,7 @@ func checkEmpty(t *testing.T, r *Resolver) {
 			"mounts": len(s.mounts), "answers": s.answers.len() + s.answers.names, "image events": s.images.acts.len() + s.images.described.len(),
 			"ways of arrival": len(s.images.came), "bindings": len(s.images.bound) + len(s.images.resolved),
 			"store writes": len(s.images.writes.all) + len(s.images.writes.named) + len(s.images.writes.ids),
-			"clients":      s.clients.len(), "sharing": len(s.sharing), "pods": len(s.pods.byID) + len(s.pods.byName), "claims": len(s.pods.claims),
+			"clients":      s.clients.len(), "sharing": len(s.sharing), "pods": len(s.pods.byID) + len(s.pods.byName), "claims": len(s.pods.claims) + len(s.pods.started), "dials": len(s.dialled) + s.begun.len(),
 			"owners":            len(s.owners.objects) + len(s.owners.watchers) + s.owners.all.len(),
 			"published digests": len(s.images.published), "image look-ups": len(s.images.byID) + len(s.images.byTag), "short ids": len(s.images.byShort), "watchers": len(s.images.watchers),
 		} {

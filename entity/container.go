@@ -36,6 +36,8 @@ type container struct {
 	pod    *podInfo
 	home   *container
 	tiedBy podName
+	begun  begun // as it is filed; zero if nothing tells when it began
+	dated  dating
 
 	// What is placed in it. Only a canonical container has any.
 	acts    timeline[*act]

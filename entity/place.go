@@ -9,6 +9,8 @@ type rank uint8
 
 const (
 	nowhere rank = iota
+	// dialled: one container's command names where the connection went.
+	dialled
 	// onMount: the program lies on a mount that is one container's.
 	onMount
 	// started: a runtime's helper started it for a container.
@@ -45,7 +47,10 @@ func (s *site) placeOf(a *act) placement {
 	case a.toldPod.Pod != "":
 		return placement{owner: s.cluster.podOf(podObject(a.toldPod), a.event.Time), rank: linked}
 	case a.src.IsValid():
-		return s.placeByAddress(a)
+		if p := s.placeByAddress(a); p.rank > nowhere {
+			return p
+		}
+		return s.placeByDial(a)
 	case a.untimed():
 		return placement{}
 	}
@@ -125,6 +130,7 @@ func (s *site) placeByLink(a, parent *act, above placement) placement {
 func (s *site) assign(a *act) {
 	old, now := a.place, s.placeOf(a)
 	s.claimSandbox(a, now)
+	s.inferPod(a)
 	if now == old {
 		return
 	}
@@ -150,6 +156,7 @@ func (s *site) assign(a *act) {
 	s.support(old.by, -1)
 	s.support(now.by, +1)
 	if a.process() != nil {
+		s.regardDials(a)
 		s.moveOnMount(a, old, now)
 		s.countCreation(a, old.helper, now.helper)
 		if !a.untimed() {
@@ -204,5 +211,6 @@ func (s *site) countCreation(a *act, was, is bool) {
 		c.made.remove(a)
 		c.site.emptied[c] = true
 	}
+	c.site.changed[c] = true
 	s.markDirty(c)
 }

@@ -50,16 +50,20 @@ type podStore struct {
 	byName map[podName]*podNames
 	// claims are what is said of container ids: whose they are.
 	claims map[string]*claims
+	// started is what kubelets say they started, by node.
+	started map[string]*timeline[*lifeEvent]
 }
 
 func newPodStore() podStore {
-	return podStore{map[string]*container{}, map[podName]*podNames{}, map[string]*claims{}}
+	return podStore{map[string]*container{}, map[podName]*podNames{}, map[string]*claims{}, map[string]*timeline[*lifeEvent]{}}
 }
 
 // claims are what records say about whose a container id is, each with the
 // number of records that say so.
 type claims struct {
 	pods map[event.ObjectRef]int
+	// inferred are the pods that connections let infer, if nothing tells.
+	inferred map[event.ObjectRef]int
 	// sandboxes are those that it lies in; lying those that lie in it.
 	sandboxes, lying map[string]int
 	// records are the containers with this id, at any host of the cluster.
@@ -69,7 +73,7 @@ type claims struct {
 func (s *site) claimsOf(id string) *claims {
 	c := s.pods.claims[id]
 	if c == nil {
-		c = &claims{map[event.ObjectRef]int{}, map[string]int{}, map[string]int{}, map[*container]bool{}}
+		c = &claims{map[event.ObjectRef]int{}, map[event.ObjectRef]int{}, map[string]int{}, map[string]int{}, map[*container]bool{}}
 		s.pods.claims[id] = c
 	}
 	return c
@@ -77,7 +81,7 @@ func (s *site) claimsOf(id string) *claims {
 
 // releaseClaims lets the claims about an id go if there are none.
 func (s *site) releaseClaims(id string) {
-	if c := s.pods.claims[id]; c != nil && len(c.pods)+len(c.sandboxes)+len(c.lying)+len(c.records) == 0 {
+	if c := s.pods.claims[id]; c != nil && len(c.pods)+len(c.inferred)+len(c.sandboxes)+len(c.lying)+len(c.records) == 0 {
 		delete(s.pods.claims, id)
 	}
 }
@@ -265,11 +269,11 @@ func (s *site) podAt(name podName, at event.Time) *container {
 	n := s.podNames(name)
 	var last, first *container
 	for c := range n.byUID {
-		begin := c.begin()
-		if begin <= at.End()+event.Skew && (last == nil || cmp.Or(cmp.Compare(begin, last.begin()), cmp.Compare(c.pod.uid, last.pod.uid)) > 0) {
+		begin := c.podBegin()
+		if begin <= at.End()+event.Skew && (last == nil || cmp.Or(cmp.Compare(begin, last.podBegin()), cmp.Compare(c.pod.uid, last.pod.uid)) > 0) {
 			last = c
 		}
-		if first == nil || cmp.Or(cmp.Compare(begin, first.begin()), cmp.Compare(c.pod.uid, first.pod.uid)) < 0 {
+		if first == nil || cmp.Or(cmp.Compare(begin, first.podBegin()), cmp.Compare(c.pod.uid, first.pod.uid)) < 0 {
 			first = c
 		}
 	}
@@ -299,6 +303,18 @@ func (c *container) begin() int64 {
 	return always.to
 }
 
+// podBegin is when a pod was first heard of: itself, or a container of which its
+// UID is told.
+func (c *container) podBegin() int64 {
+	first := c.begin()
+	for in := range c.pod.inner {
+		if in.dated.pod == c {
+			first = min(first, in.dated.at)
+		}
+	}
+	return first
+}
+
 // addPodLife takes in an event about a pod. s is the cluster's site.
 func (s *site) addPodLife(ref event.ObjectRef, e *event.Event) bool {
 	c := s.pod(ref)
@@ -309,6 +325,7 @@ func (s *site) addPodLife(ref event.ObjectRef, e *event.Event) bool {
 	c.life.add(&lifeEvent{event: e})
 	c.vouched++
 	s.claim(e, +1)
+	s.fileStarted(c, e, +1)
 	if n := s.podNames(c.pod.name); c.pod.uid != "" && len(n.byUID) > 1 && c.begin() != begin {
 		s.regardNames(n)
 	}
@@ -348,15 +365,25 @@ func (s *site) removePod(c *container) {
 	s.releaseNames(c.pod.name)
 }
 
+// podOfContainer is the pod that a container is said to be in, else the one
+// that it is by inference; zero if neither is known.
+func (s *site) podOfContainer(c *container) event.ObjectRef {
+	if ref := s.cluster.claimedPod(c.id); !ref.IsZero() {
+		return ref
+	}
+	return s.inferredPod(c)
+}
+
 // rehome links a container to the pod that it is said to be in.
 func (s *site) rehome(c *container) {
-	ref := s.cluster.claimedPod(c.id)
+	ref := s.podOfContainer(c)
 	now := s.cluster.podOf(ref, event.Time{At: c.begin()})
 	if ref.UID == "" && ref.Name != "" {
 		s.cluster.tieByName(c, podName{ref.Namespace, ref.Name})
 	} else {
 		s.cluster.tieByName(c, podName{})
 	}
+	s.dates(c, now)
 	if now == c.home {
 		if now != nil {
 			now.site.emptied[now] = true // it may have been its only proof
@@ -369,20 +396,54 @@ func (s *site) rehome(c *container) {
 		old.site.markDirty(old)
 	}
 	s.r.dirty[c.canonical().subjectID()] = true
+	s.cluster.regardClaims(s.cluster.claimsOf(c.id))
 	if c.home = now; now != nil {
 		now.pod.inner[c] = true
 		now.site.markDirty(now)
 	}
 }
 
+// dating is the pod of whose beginning a container tells, and when that was.
+type dating struct {
+	pod *container
+	at  int64
+}
+
+// dates notes of which pod's beginning a container tells, which is that of the
+// pod whose UID it is told with.
+func (s *site) dates(c, pod *container) {
+	now := dating{}
+	if pod != nil && c.tiedBy.name == "" {
+		now = dating{pod, c.begin()}
+	}
+	if was := c.dated; was != now {
+		c.dated = now
+		s.regardNamesOf(was.pod)
+		s.regardNamesOf(now.pod)
+	}
+}
+
+// regardNamesOf places everything again that is told by a pod's name, if
+// others had it, too: it may have begun at another time than was known.
+func (s *site) regardNamesOf(pod *container) {
+	if pod == nil || pod.pod.uid == "" {
+		return
+	}
+	if n := s.cluster.pods.byName[pod.pod.name]; n != nil && len(n.byUID) > 1 {
+		s.cluster.regardNames(n)
+	}
+}
+
 // unhome takes a container out of its pod, and out of what is claimed of it.
 func (s *site) unhome(c *container) {
+	s.regardBeginning(c, false)
 	s.cluster.tieByName(c, podName{})
 	if pod := c.home; pod != nil {
 		delete(pod.pod.inner, c)
 		pod.site.emptied[pod] = true
 		pod.site.markDirty(pod)
 		c.home = nil
+		s.dates(c, nil)
 	}
 	delete(s.cluster.claimsOf(c.id).records, c)
 	s.cluster.releaseClaims(c.id)

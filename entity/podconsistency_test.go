@@ -11,7 +11,7 @@ import (
 func (c *siteCheck) home(con *container) {
 	c.Helper()
 	cluster := c.s.cluster
-	ref := cluster.claimedPod(con.id)
+	ref := c.s.podOfContainer(con)
 	if want := cluster.podOf(ref, event.Time{At: con.begin()}); want != con.home {
 		c.Errorf("container %s is in %v, want %v", con.id, con.home, want)
 	}
@@ -69,8 +69,73 @@ func (c *siteCheck) pods() {
 			}
 		}
 	}
+	c.beginnings()
 	if c.s.cluster == c.s {
 		c.claims()
+	}
+}
+
+// inference compares what a connection lets infer with what it would now.
+func (c *siteCheck) inference(fresh *site, a *act) {
+	c.Helper()
+	got := a.inferred
+	if got.container != "" {
+		countKey(fresh.claimsOf(got.container).inferred, got.pod, +1)
+	}
+	if a.site.inferPod(a); a.inferred != got {
+		c.Errorf("connection of %s let infer %v, want %v", a.src, got, a.inferred)
+	}
+}
+
+// beginnings compares the tables of when containers began, what kubelets say
+// they started, and what commands dial, with what they are made of.
+func (c *siteCheck) beginnings() {
+	c.Helper()
+	checkTimeline(c.T, "beginnings", &c.s.begun)
+	n := 0
+	for _, con := range c.s.containers {
+		want, ok := con.beginning()
+		if !ok {
+			want = begun{}
+		} else {
+			n++
+		}
+		if con.begun != want {
+			c.Errorf("container %s began %+v, want %+v", con.id, con.begun, want)
+		}
+	}
+	if n != c.s.begun.len() {
+		c.Errorf("%d beginnings are filed, want %d", c.s.begun.len(), n)
+	}
+	started := 0
+	for _, p := range c.s.pods.byID {
+		for l := range p.life.all() {
+			if startedEvent(l.event) != nil {
+				started++
+			}
+		}
+	}
+	for node, t := range c.s.pods.started {
+		checkTimeline(c.T, "starts on "+node, t)
+		started -= t.len()
+	}
+	if started != 0 {
+		c.Errorf("%d starts are missing from their table", started)
+	}
+	dials := 0
+	for m := range c.s.members {
+		for _, p := range m.pids {
+			for a := range p.acts.all() {
+				dials += len(a.dials)
+			}
+		}
+	}
+	for to, t := range c.s.dialled {
+		checkTimeline(c.T, "commands that dial "+to.String(), t)
+		dials -= t.len()
+	}
+	if c.s.cluster == c.s && dials != 0 {
+		c.Errorf("%d dials are missing from their table", dials)
 	}
 }
 
@@ -96,6 +161,13 @@ func (c *siteCheck) claims() {
 			}
 		}
 	}
+	for m := range c.s.members {
+		for _, d := range m.addrs {
+			for a := range d.acts.all() {
+				c.inference(fresh, a)
+			}
+		}
+	}
 	for _, p := range c.s.pods.byID {
 		for l := range p.life.all() {
 			fresh.claim(l.event, +1)
@@ -107,7 +179,7 @@ func (c *siteCheck) claims() {
 	for id, want := range fresh.pods.claims {
 		got := c.s.pods.claims[id]
 		if got == nil || !maps.Equal(got.pods, want.pods) || !maps.Equal(got.sandboxes, want.sandboxes) ||
-			!maps.Equal(got.lying, want.lying) || !maps.Equal(got.records, want.records) {
+			!maps.Equal(got.inferred, want.inferred) || !maps.Equal(got.lying, want.lying) || !maps.Equal(got.records, want.records) {
 			c.Errorf("claims of %s are %+v, want %+v", id, got, want)
 		}
 	}

@@ -320,6 +320,7 @@ var kubeKinds = map[string]evidence.Kind{
 
 func (b *subjectBuilder) kubeEvent(e *event.Event, k *event.KubeEvent) {
 	b.pod.Node = cmp.Or(b.pod.Node, k.Node)
+	b.nameByEvent(e, k)
 	kind, tells := kubeKinds[k.Reason]
 	if !tells {
 		return
@@ -328,6 +329,22 @@ func (b *subjectBuilder) kubeEvent(e *event.Event, k *event.KubeEvent) {
 		kind = evidence.Creation // nothing came
 	}
 	b.add(kind, b.indexOf(k.Container, e.Time), e)
+}
+
+// nameByEvent takes the name and the image of the only container of which no
+// record tells a name.
+func (b *subjectBuilder) nameByEvent(e *event.Event, k *event.KubeEvent) {
+	if k.Container == "" {
+		return
+	}
+	p := b.partNamed(k.Container, e.Time)
+	if p == nil && len(b.parts) == 1 && b.parts[0].about.Name == "" {
+		p = b.parts[0]
+		p.about.Name, p.about.Kind = k.Container, cmp.Or(p.about.Kind, k.ContainerKind)
+	}
+	if p != nil && p.about.Image.Reference.IsZero() {
+		p.about.Image.Reference = k.Image
+	}
 }
 
 func (b *subjectBuilder) indexOf(name string, at event.Time) int {

@@ -35,6 +35,11 @@ type act struct {
 	waiting, queued, gone bool
 	// line is what a command line says, once somebody asked.
 	line *command.Line
+	// to is where an address connected to, dials what a command names to
+	// connect to, inferred what the connection lets infer.
+	to       netip.AddrPort
+	dials    []netip.AddrPort
+	inferred inferred
 }
 
 func (a *act) when() int64        { return a.event.Time.At }
@@ -55,17 +60,26 @@ func (s *site) newAct(e *event.Event) *act {
 			return nil
 		}
 	case *event.Flow:
-		a.src, a.dst, a.toldPod = b.Src.Addr().Unmap(), b.Dst.Addr().Unmap(), b.SrcPod
+		a.src, a.toldPod = b.Src.Addr().Unmap(), b.SrcPod
+		a.connects(b.Dst)
 	case *event.DNS:
 		a.src, a.toldPod = b.Client.Addr().Unmap(), b.Of
 	case *event.HTTP:
-		a.src, a.dst, a.toldPod = b.Client.Addr().Unmap(), b.Server.Addr().Unmap(), b.Of
+		a.src, a.toldPod = b.Client.Addr().Unmap(), b.Of
+		a.connects(b.Server)
 	case *event.TLS:
-		a.src, a.dst, a.toldPod = b.Client.Addr().Unmap(), b.Server.Addr().Unmap(), b.Of
+		a.src, a.toldPod = b.Client.Addr().Unmap(), b.Of
+		a.connects(b.Server)
 	default:
 		return nil
 	}
 	return a
+}
+
+// connects notes where an address connected to.
+func (a *act) connects(to netip.AddrPort) {
+	a.dst = to.Addr().Unmap()
+	a.to = netip.AddrPortFrom(a.dst, to.Port())
 }
 
 // ofProcess reports whether a process is told, not only an address.
@@ -117,6 +131,7 @@ func (s *site) addProcessAct(a *act) bool {
 	if p := a.process(); p != nil {
 		a.helper = readRuntimeCall(p)
 		s.addClient(a)
+		s.addDials(a)
 		if !a.untimed() {
 			s.pid(a.pid).programs.add(a)
 			s.enqueueChildren(a, math.MinInt64)
@@ -137,6 +152,7 @@ func (s *site) removeProcessAct(a *act) {
 	parent.children.remove(a)
 	s.removeTold(a)
 	if a.process() != nil {
+		s.removeDials(a)
 		if a.client != nil {
 			s.clients.remove(a)
 			s.regardClient(a)

@@ -36,7 +36,12 @@ type site struct {
 	coverage  map[channel]*span
 	hosts     []*event.Event // what inventories say of the host
 	hostAddrs map[netip.Addr]bool
-	coarsest  int64 // the coarsest resolution of any act's time
+	// nodeAddrs counts the hosts of a cluster that have an address, dialled has
+	// the commands of its hosts by what they name to connect to.
+	nodeAddrs map[netip.Addr]int
+	dialled   map[netip.AddrPort]*timeline[*act]
+	begun     timeline[begun] // the site's containers by when they began
+	coarsest  int64           // the coarsest resolution of any act's time
 
 	// changed are the containers whose links are to be derived anew, queue
 	// what is to be placed again, emptied the containers that may be gone.
@@ -55,6 +60,8 @@ func newSite(r *Resolver, p event.Place) *site {
 		mounts:     map[string]*mount{},
 		coverage:   map[channel]*span{},
 		hostAddrs:  map[netip.Addr]bool{},
+		nodeAddrs:  map[netip.Addr]int{},
+		dialled:    map[netip.AddrPort]*timeline[*act]{},
 		changed:    map[*container]bool{},
 		emptied:    map[*container]bool{},
 		members:    map[*site]bool{},
@@ -307,9 +314,6 @@ func (s *site) relink(c *container) {
 		s.markDirty(c)
 		return
 	}
-	if s.containers[c.id] == c {
-		s.rehome(c)
-	}
 	if c.stale[""] {
 		ends := c.links.ends
 		c.links.starts, c.links.ends = c.startsAndEnds()
@@ -330,6 +334,10 @@ func (s *site) relink(c *container) {
 		s.relinkProcess(c, exec, now)
 	}
 	clear(c.stale)
+	if s.containers[c.id] == c {
+		s.regardBeginning(c, true)
+		s.rehome(c)
+	}
 	s.markDirty(c)
 }
 

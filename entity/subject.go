@@ -113,6 +113,7 @@ func (b *subjectBuilder) addPart(members []*container) {
 	c := members[0]
 	p := &part{index: len(b.parts), members: members}
 	p.about = evidence.Container{ID: c.id, Host: c.site.place.Host, Cluster: c.site.place.Cluster}
+	p.about.PodInferred = b.c.pod != nil && c.site.cluster.claimedPod(c.id).IsZero()
 	b.parts = append(b.parts, p)
 	b.lifeFacts(p)
 	for _, m := range p.members {
@@ -287,12 +288,8 @@ func (b *subjectBuilder) actFacts(c *container, p *part) {
 
 // command adds a command.
 func (b *subjectBuilder) command(a *act, proc *event.Process, p *part) {
-	if a.line == nil {
-		line := command.Parse(proc.Args, proc.Exe, proc.Script)
-		a.line = &line
-	}
 	f := evidence.Fact{Kind: evidence.Command, Container: evidence.Whole, Event: a.event}
-	c := &evidence.CommandFact{Line: *a.line, Exe: proc.Exe, Script: proc.Script, UID: proc.UID, TTY: proc.TTY != ""}
+	c := &evidence.CommandFact{Line: a.parsed(), Exe: proc.Exe, Script: proc.Script, UID: proc.UID, TTY: proc.TTY != ""}
 	c.Exec = b.comesFrom(a, b.execs, b.isExec)
 	if p != nil {
 		f.Container = p.index
@@ -308,7 +305,7 @@ func (b *subjectBuilder) connection(a *act, index int, remote netip.AddrPort, na
 		known = union(known, names)
 	}
 	b.facts = append(b.facts, evidence.Fact{Kind: evidence.Connection, Container: index, Event: a.event, Connection: &evidence.ConnectionFact{
-		Remote: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()), Domains: known,
+		Remote: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()), Domains: known, Inferred: a.place.rank == dialled,
 	}})
 }
 

@@ -131,6 +131,7 @@ func (s *site) take(a *act) {
 	if a.ofProcess() {
 		s.removeProcessAct(a)
 	} else {
+		s.inferPod(a)
 		s.removeAddressAct(a)
 	}
 	s.r.wait(a)

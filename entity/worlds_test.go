@@ -238,7 +238,10 @@ func (w *randomWorld) podEvent(at float64) {
 		}
 		w.add(at, event.KubeAudit, s)
 	case 4:
-		w.add(at, event.KubeEvents, &event.KubeEvent{Object: ref, Container: pick(w, "", "a", "b"), Reason: pick(w, "Pulling", "Pulled", "Created", "Started", "Killing", "Odd"), Present: w.rng.IntN(2) == 0})
+		w.add(at, event.KubeEvents, &event.KubeEvent{Object: ref, Container: pick(w, "", "a", "b"), Reason: pick(w, "Pulling", "Pulled", "Created", "Started", "Started", "Killing", "Odd"), Present: w.rng.IntN(2) == 0, Node: pick(w, "h", "h", "g", "")})
+		if w.rng.IntN(2) == 0 {
+			w.last().Body.(*event.KubeEvent).Image = w.ref()
+		}
 	case 5:
 		w.add(at, event.CRI, &event.Sandbox{Action: event.ContainerCreate, ID: w.id(), Object: ref, Addrs: []netip.Addr{w.addr()}})
 	case 6:

@@ -81,9 +81,15 @@ type ConnectionFact struct {
 	// Domains are the names that the remote address was known by when the
 	// connection began, from DNS answers, sorted.
 	Domains []string
+	// System is the remote address's autonomous system in words, as of the
+	// policy's database; only told of what a finding cites, and "" if unknown.
+	System string
 	// Shared is set when it came from an address that the pod shares with its
 	// node: another of the node's programs may have made it.
 	Shared bool
+	// Inferred is set when nothing tells who had the address that it came from,
+	// and a command of this container alone names where it went.
+	Inferred bool
 }
 
 // Compare orders facts by time, then by event id, then by kind.
@@ -146,7 +152,10 @@ type Container struct {
 	Cluster   string
 	Namespace string // Kubernetes namespace, or ""
 	Pod       string
-	Image     Image
+	// PodInferred is set when no record says that the container is in the pod,
+	// and only the time of its start or a connection of it lets infer that.
+	PodInferred bool
+	Image       Image
 	// PullPolicy and Command are what the pod's specification asks for, "" and
 	// nil if it is not known or leaves it to the image.
 	PullPolicy string

@@ -241,6 +241,12 @@ func (f *Finding) addNotes(a *analytic.Assessment) {
 	if a.Scope == "" && !slices.ContainsFunc(a.Hits, func(h analytic.Hit) bool { return h.Signal == "" }) {
 		f.Notes = append(f.Notes, "no policy scope applies: nothing is known to be approved or not")
 	}
+	if a.Container != nil && a.Container.PodInferred {
+		f.Notes = append(f.Notes, "no record tells which pod the container is in: it is inferred from the time of its start, or from a connection that only its command names")
+	}
+	if slices.ContainsFunc(a.Evidence, func(i analytic.Item) bool { return i.Fact.Connection != nil && i.Fact.Connection.Inferred }) {
+		f.Notes = append(f.Notes, "no record tells who had the address that a connection came from: it is taken to be the container's whose command alone names where it went")
+	}
 	f.Notes = append(f.Notes, a.Faults...)
 }
 

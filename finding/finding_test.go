@@ -192,6 +192,14 @@ func TestNotesSayWhatLimitsAFinding(t *testing.T) {
 		}},
 		{"no policy", func(a *analytic.Assessment) { a.Scope = "" }, []string{noScope}},
 		{"no policy and no signals that could need one", func(a *analytic.Assessment) { a.Scope, a.Hits = "", []analytic.Hit{{}} }, nil},
+		{"its pod is inferred", func(a *analytic.Assessment) {
+			c := *a.Container
+			c.PodInferred = true
+			a.Container = &c
+		}, []string{"no record tells which pod the container is in: it is inferred from the time of its start, or from a connection that only its command names"}},
+		{"a connection is inferred", func(a *analytic.Assessment) {
+			a.Evidence = []analytic.Item{{Fact: evidence.Fact{Kind: evidence.Connection, Event: happened(at(1), &event.Flow{}), Connection: &evidence.ConnectionFact{Inferred: true}}}}
+		}, []string{"no record tells who had the address that a connection came from: it is taken to be the container's whose command alone names where it went"}},
 		{"something could not be evaluated", func(a *analytic.Assessment) { a.Faults = []string{"egress: division by zero"} }, []string{
 			"egress: division by zero",
 		}},
