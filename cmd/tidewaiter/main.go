@@ -96,6 +96,6 @@ strategies.`,
 		Version:       version(),
 	}
 	root.SetVersionTemplate("tidewaiter {{.Version}}\n")
-	root.AddCommand(newHunt(), newPolicy(), newDetections())
+	root.AddCommand(newHunt(), newPolicy(), newDetections(), newScenario())
 	return root
 }

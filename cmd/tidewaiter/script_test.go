@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/maxmind/mmdbwriter"
+	"github.com/maxmind/mmdbwriter/mmdbtype"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -29,6 +32,7 @@ func TestMain(m *testing.M) {
 //	cut FILE BYTES            keep the first bytes of a file
 //	long OUT MIB FILE         write FILE, a line of so many MiB, and FILE again
 //	binary FILE               write bytes that are no text
+//	systems FILE              write a database in which 203.0.113.0/24 is AS64500
 //	clean stdout|stderr       fail if the last output could control a terminal
 //
 // The bundled example is in $WORK/example.
@@ -39,7 +43,7 @@ func TestScripts(t *testing.T) {
 			return os.CopyFS(filepath.Join(env.WorkDir, "example"), os.DirFS("../../examples"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status, "pack": pack, "cut": cut, "long": long, "binary": binary, "clean": clean,
+			"status": status, "pack": pack, "cut": cut, "long": long, "binary": binary, "clean": clean, "systems": systems,
 		},
 	})
 }
@@ -62,6 +66,17 @@ func status(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit status %d, want %d\n%s%s", got, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
 	}
+}
+
+func systems(ts *testscript.TestScript, _ bool, args []string) {
+	tree, err := mmdbwriter.New(mmdbwriter.Options{DatabaseType: "test-ASN", BuildEpoch: 1_793_620_800, IncludeReservedNetworks: true})
+	ts.Check(err)
+	_, network, err := net.ParseCIDR("203.0.113.0/24")
+	ts.Check(err)
+	ts.Check(tree.Insert(network, mmdbtype.Map{"asn": mmdbtype.String("AS64500"), "as_name": mmdbtype.String("Example \x1b[2JNet")}))
+	var out bytes.Buffer
+	_, err = tree.WriteTo(&out)
+	ts.Check(errors.Join(err, os.WriteFile(ts.MkAbs(args[0]), out.Bytes(), 0o644)))
 }
 
 func pack(ts *testscript.TestScript, _ bool, args []string) {
