@@ -337,6 +337,7 @@ func (ev *evaluation) hit(d *detection, sig *signal, members map[int]bool) (Hit,
 			continue
 		}
 		learning := false
+		holds = holds && ev.recalled(sig, vars)
 		if holds && sig.unseen != "" {
 			holds, learning = ev.unseen(sig.unseen, f)
 		}

@@ -92,6 +92,12 @@ type signalDecl struct {
 	// Unseen names a memory: the signal holds only if none of the fact's keys
 	// in it was seen before the subject began.
 	Unseen string `yaml:"unseen"`
+	// Seen, Known and Unknown ask memories for keys of the signal's own, by the
+	// memory's name: Seen holds if any was seen before the subject began, Known
+	// if any was at any time, Unknown if none ever was. Without keys none holds.
+	Seen    map[string]Expr `yaml:"seen"`
+	Known   map[string]Expr `yaml:"known"`
+	Unknown map[string]Expr `yaml:"unknown"`
 	// Anywhere lets a fact count outside the analytic's windows.
 	Anywhere bool `yaml:"anywhere"`
 	Says     Expr `yaml:"says"`

@@ -70,7 +70,7 @@ func newCompiler(v *policy.Vocabulary) (*compiler, error) {
 		ext.NativeTypes(ext.ParseStructTags(true),
 			reflect.TypeFor[ImageView](), reflect.TypeFor[ContainerView](), reflect.TypeFor[EndpointView](),
 			reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](),
-			reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView]()),
+			reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView]()),
 		cel.Variable("scope", cel.StringType),
 	}
 	opts = append(opts, functions()...)
@@ -124,6 +124,7 @@ func variables() map[string][]cel.EnvOption {
 	add(evidence.Arrival, view("arrival", "ArrivalView"))
 	add(evidence.Access, view("access", "AccessView"))
 	add(evidence.Request, view("request", "RequestView"))
+	add(evidence.Publication, view("publication", "PublicationView"))
 	vars[string(evidence.Plain)] = []cel.EnvOption{cel.Variable("event", cel.MapType(cel.StringType, cel.DynType))}
 	return vars
 }
@@ -291,6 +292,10 @@ func functions() []cel.EnvOption {
 		member("contradict", policy.Releases, imageType, func(v policy.Value, a any) bool {
 			img := a.(ImageView)
 			return img.Published && v.Contradicts(img.ref, img.digests)
+		}),
+		member("trusts", policy.Publishers, cel.ObjectType("analytic.PublicationView"), func(v policy.Value, a any) bool {
+			p := a.(PublicationView)
+			return v.Publishes(p.ref, p.By)
 		}),
 		member("has", policy.Destinations, endpointType, func(v policy.Value, a any) bool { return hasEndpoint(v, a.(EndpointView)) }),
 		member("has", policy.Destinations, cel.StringType, func(v policy.Value, a any) bool { return v.MatchesDomain(a.(string)) }),

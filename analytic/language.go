@@ -51,6 +51,7 @@ type signal struct {
 	on       string
 	when     condition
 	unseen   string
+	recalls  []recall
 	anywhere bool
 	says     condition
 	clear    condition
@@ -151,7 +152,9 @@ func (l *Library) compileSignal(comp *compiler, from *signalsFile, name string) 
 			errUnseen = from.fault(fmt.Errorf("signal %s is about %s and memory %s about %s", name, d.On, m.name, m.on), "signals", name, "unseen")
 		}
 	}
-	return s, errors.Join(errWhen, errSays, errClear, errUnseen)
+	var errRecall error
+	s.recalls, errRecall = l.compileRecalls(comp, from, name)
+	return s, errors.Join(errWhen, errSays, errClear, errUnseen, errRecall)
 }
 
 func (l *Library) memory(name string) (memory, bool) {

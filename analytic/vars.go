@@ -185,6 +185,8 @@ func factView(p *policy.Policy, f evidence.Fact) (any, bool) {
 		return accessView(f), true
 	case evidence.Request:
 		return requestView(f), true
+	case evidence.Publication:
+		return publicationView(f), true
 	case evidence.Plain:
 		return plainView(f), true
 	}

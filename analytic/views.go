@@ -91,6 +91,28 @@ type RequestView struct {
 	URI    string `cel:"uri"`
 }
 
+// PublicationView is the variable "publication": a registry took in an image.
+type PublicationView struct {
+	Repository string `cel:"repository"`
+	Tag        string `cel:"tag"` // "" if it was pushed by digest alone
+	Digest     string `cel:"digest"`
+	By         string `cel:"by"` // the identity that the registry tells, or ""
+
+	ref image.Reference
+}
+
+func publicationView(f evidence.Fact) PublicationView {
+	b, ok := f.Event.Body.(*event.RegistryAction)
+	if !ok {
+		return PublicationView{}
+	}
+	v := PublicationView{Repository: b.Reference.Repository(), Digest: b.Digest.String(), By: b.By.Name, ref: b.Reference}
+	if !b.Reference.TagImplicit() {
+		v.Tag = b.Reference.Tag()
+	}
+	return v
+}
+
 // EndpointView is a place on a network.
 type EndpointView struct {
 	Host    string   `cel:"host"`    // name or address

@@ -27,6 +27,8 @@ func (r *Resolver) Touch(e *event.Event) {
 		id = b.ID
 	case *event.Workload:
 		s.cluster.regardOwner(keyOf(b.Object))
+	case *event.RegistryAction:
+		r.touchPublication(e)
 	default:
 		s.touchAct(e)
 	}
@@ -73,6 +75,10 @@ func (r *Resolver) Excess() []evidence.SubjectID {
 	}
 	last := make(map[evidence.SubjectID]int64, len(all))
 	for _, id := range all {
+		if e := r.publications[id]; e != nil {
+			last[id] = e.RecordTime()
+			continue
+		}
 		last[id] = r.sites[id.Place].record(id).lastSeen()
 	}
 	slices.SortFunc(all, func(a, b evidence.SubjectID) int {
@@ -117,6 +123,11 @@ func (c *container) all() []*container {
 // gives the ids of the events let go. What names addresses for others stays.
 func (r *Resolver) Forget(id evidence.SubjectID) []event.ID {
 	r.settle()
+	if e := r.publications[id]; e != nil {
+		delete(r.publications, id)
+		delete(r.dirty, id)
+		return []event.ID{e.ID}
+	}
 	s := r.sites[id.Place]
 	if s == nil || s.record(id) == nil {
 		return nil

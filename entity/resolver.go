@@ -10,6 +10,7 @@ package entity
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"tidewaiter/event"
@@ -21,7 +22,8 @@ import (
 // sized for one machine with some GiB of memory. Bounds are kept at every look
 // at what changed, and may be exceeded by an eighth in between.
 type Limits struct {
-	// Containers is the number of containers kept; default 100,000.
+	// Containers is the number of containers, pods and pushes to registries
+	// kept; default 100,000.
 	Containers int
 	// PerContainer is the number of behaviour events kept of one container;
 	// default 100,000. What it did last goes first, never the story's
@@ -68,7 +70,9 @@ type Resolver struct {
 	waiting  timeline[waiter]
 	busy     map[*container]bool
 	released []event.ID
-	counts   Counts
+	// publications are the pushes that registries tell of.
+	publications map[evidence.SubjectID]*event.Event
+	counts       Counts
 }
 
 // Counts are what a Resolver has to say about its own work.
@@ -94,16 +98,17 @@ type Counts struct {
 // New makes an empty Resolver.
 func New(l Limits) *Resolver {
 	return &Resolver{
-		limits:   l.withDefaults(),
-		sites:    map[event.Place]*site{},
-		family:   image.NewFamily(),
-		edges:    map[image.Edge]int{},
-		foreign:  map[image.Edge]map[string]bool{},
-		edgeNews: map[image.Edge]bool{},
-		widened:  map[event.Place]bool{},
-		dirty:    map[evidence.SubjectID]bool{},
-		busy:     map[*container]bool{},
-		counts:   Counts{Dropped: map[string]int{}, DroppedNames: map[string][]string{}},
+		limits:       l.withDefaults(),
+		sites:        map[event.Place]*site{},
+		family:       image.NewFamily(),
+		edges:        map[image.Edge]int{},
+		foreign:      map[image.Edge]map[string]bool{},
+		edgeNews:     map[image.Edge]bool{},
+		widened:      map[event.Place]bool{},
+		dirty:        map[evidence.SubjectID]bool{},
+		busy:         map[*container]bool{},
+		publications: map[evidence.SubjectID]*event.Event{},
+		counts:       Counts{Dropped: map[string]int{}, DroppedNames: map[string][]string{}},
 	}
 }
 
@@ -139,6 +144,8 @@ func (s *site) apply(e *event.Event) bool {
 		return s.addLife(b.ID, e)
 	case *event.HostDescription:
 		return s.addHost(e, b)
+	case *event.RegistryAction:
+		return s.addPublication(e, b)
 	case *event.Workload:
 		return s.cluster.addWorkload(e, b)
 	}
@@ -166,7 +173,7 @@ func (r *Resolver) Dirty() []evidence.SubjectID {
 	return out
 }
 
-// Subjects lists every container known, in order.
+// Subjects lists every container, pod and push to a registry known, in order.
 func (r *Resolver) Subjects() []evidence.SubjectID {
 	r.settle()
 	var out []evidence.SubjectID
@@ -177,6 +184,7 @@ func (r *Resolver) Subjects() []evidence.SubjectID {
 			}
 		}
 	}
+	out = slices.AppendSeq(out, maps.Keys(r.publications))
 	slices.SortFunc(out, evidence.SubjectID.Compare)
 	return out
 }

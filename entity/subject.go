@@ -14,10 +14,13 @@ import (
 	"tidewaiter/image"
 )
 
-// Subject gives what is known of a container, or of a pod, now. ok is false if
+// Subject gives what is known of a container, a pod, or a push, now. ok is false if
 // nothing is.
 func (r *Resolver) Subject(id evidence.SubjectID) (s *evidence.Subject, ok bool) {
 	r.settle()
+	if id.Kind == publicationKind {
+		return r.publication(id)
+	}
 	site := r.sites[id.Place]
 	if site == nil {
 		return nil, false

@@ -31,12 +31,14 @@ const (
 	Request    Kind = "request"    // it spoke HTTP or TLS, as a sensor on the network saw
 	Access     Kind = "access"     // somebody reached into it through the API: exec, attach
 	Exit       Kind = "exit"       // it ended
-	Plain      Kind = "event"      // a plain JSON event, for trying a detection
+	// Publication: a registry took in an image. Each is a subject of its own.
+	Publication Kind = "publication"
+	Plain       Kind = "event" // a plain JSON event, for trying a detection
 )
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Exit, Plain}
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Exit, Publication, Plain}
 }
 
 // Fact is one thing that an event says about a subject.

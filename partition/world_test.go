@@ -31,6 +31,8 @@ func randomPolicy(t *testing.T, lib *analytic.Library, rng *rand.Rand) *policy.P
 	}
 	text := `version: 1
 learning: 10m
+settings:
+  publishers: ["good.example/* by ci"]
 default_scope: all
 scopes:
   all:
@@ -130,6 +132,10 @@ func (w *worldMaker) container(n int) {
 	if w.maybe(80) {
 		w.add(event.Docker, arrived, event.Nanosecond, &event.Image{
 			Action: []event.ImageAction{event.ImagePull, event.ImagePull, event.ImageLoad, event.ImageTag}[rng.IntN(4)], Reference: ref, Digest: maybeDigest(w, imageNo)})
+	}
+	if w.maybe(30) {
+		pushed := &event.RegistryAction{Action: "push", Reference: ref, Digest: digest(imageNo + 50*rng.IntN(2)), By: event.Principal{Name: []string{"ci", "mallory"}[rng.IntN(2)]}}
+		w.add(event.Registry, start-int64(rng.IntN(3000)-60)*event.Second, event.Millisecond, pushed)
 	}
 	if w.maybe(20) { // the tag was moved in the same instant
 		w.add(event.Docker, arrived, event.Nanosecond, &event.Image{Action: event.ImagePull, Reference: ref, Digest: digest(50 + rng.IntN(2))})

@@ -143,6 +143,8 @@ func (t Type) doc() string {
 			"A host takes no `*`, and a pattern no tag, because an attacker chooses both."
 	case Releases:
 		return "A list of published images, `repository:tag@sha256:…`: what the tag means by the word of whoever released it."
+	case Publishers:
+		return "A list of `REPOSITORY by IDENTITY`, such as `registry.example/team/* by ci-builder`: an image pattern, and the identity that the registry tells for a push, in which `*` stands for any characters."
 	case Names:
 		return "A list of program names, compared without path, letter case and `.exe`. `*` stands for any characters."
 	case Destinations:

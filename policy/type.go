@@ -30,6 +30,10 @@ const (
 	// Releases is a list of published images, "repository:tag@digest": what a
 	// tag means by the word of whoever released it.
 	Releases Type = "releases"
+	// Publishers is a list of "REPOSITORY by IDENTITY": who may publish which
+	// repositories. The repository is an image pattern without a digest; in the
+	// identity "*" stands for any characters.
+	Publishers Type = "publishers"
 	// Names is a list of program names, matched without letter case and
 	// without ".exe"; "*" stands for any characters.
 	Names Type = "names"
@@ -52,13 +56,13 @@ const (
 
 // Types lists every type, for messages and for the JSON Schema.
 func Types() []Type {
-	return []Type{Images, Releases, Names, Destinations, Patterns, Ports, Duration, Number, Flag}
+	return []Type{Images, Releases, Publishers, Names, Destinations, Patterns, Ports, Duration, Number, Flag}
 }
 
 // IsList reports whether the type's values are lists, which a scope can add to
 // with "name+".
 func (t Type) IsList() bool {
-	return t == Images || t == Releases || t == Names || t == Destinations || t == Patterns || t == Ports
+	return t == Images || t == Releases || t == Publishers || t == Names || t == Destinations || t == Patterns || t == Ports
 }
 
 // article names the type in a message.
@@ -82,17 +86,24 @@ type Value struct {
 
 	images []image.Pattern
 	// releases are image references with tag and digest.
-	releases []image.Reference
-	globs    []string
-	nets     *bart.Lite
-	systems  []uint32 // numbers
-	ports    []portRange
-	number   float64
-	span     time.Duration
-	flag     bool
+	releases   []image.Reference
+	publishers []publisher
+	globs      []string
+	nets       *bart.Lite
+	systems    []uint32 // numbers
+	ports      []portRange
+	number     float64
+	span       time.Duration
+	flag       bool
 }
 
 type portRange struct{ low, high uint16 }
+
+// publisher is one entry of a Publishers value.
+type publisher struct {
+	repositories image.Pattern
+	identity     string // pattern
+}
 
 // NewValue reads a value from the texts written for it: one text for a plain
 // type, any number for a list. It reports every bad entry, by its index.
@@ -141,6 +152,10 @@ func (v *Value) add(s string) error {
 			return fmt.Errorf("%s is no release: write repository:tag@sha256:…, with the digest that was published", quote(s))
 		}
 		v.releases = append(v.releases, r)
+	case Publishers:
+		p, err := parsePublisher(s)
+		v.publishers = append(v.publishers, p)
+		return err
 	case Names:
 		name := event.ProgramName(s)
 		if name == "" {
@@ -174,6 +189,22 @@ func (v *Value) add(s string) error {
 		return fmt.Errorf("unknown type %q", v.typ)
 	}
 	return nil
+}
+
+func parsePublisher(s string) (publisher, error) {
+	repository, identity, found := strings.Cut(s, " by ")
+	identity = strings.TrimSpace(identity)
+	if !found || strings.Trim(identity, "*") == "" {
+		return publisher{}, fmt.Errorf("%s: write \"registry.example/team/* by ci-builder\", with the identity that the registry tells for its pushes", quote(s))
+	}
+	p, err := image.ParsePattern(strings.TrimSpace(repository))
+	if err != nil {
+		return publisher{}, err
+	}
+	if !p.Digest().IsZero() {
+		return publisher{}, fmt.Errorf("%s: leave the digest out; what a publisher pushes has another one each time", quote(s))
+	}
+	return publisher{p, identity}, nil
 }
 
 // numberPattern fits numbers that every reader of YAML reads alike.
@@ -365,6 +396,14 @@ func (v Value) ApprovesDigest(digests []image.Digest) bool {
 // Released reports whether a Releases value has one of the digests.
 func (v Value) Released(digests []image.Digest) bool {
 	return slices.ContainsFunc(v.releases, func(r image.Reference) bool { return slices.Contains(digests, r.Digest()) })
+}
+
+// Publishes reports whether a Publishers value lets an identity publish a
+// repository. Nobody, "", publishes nothing.
+func (v Value) Publishes(repository image.Reference, identity string) bool {
+	return identity != "" && slices.ContainsFunc(v.publishers, func(p publisher) bool {
+		return p.repositories.Matches(repository, nil) && Glob(p.identity, identity)
+	})
 }
 
 // Contradicts reports whether a Releases value knows the reference's tag, and

@@ -116,6 +116,37 @@ func TestDestinations(t *testing.T) {
 	}
 }
 
+func TestPublishers(t *testing.T) {
+	v := value(t, Publishers, "registry.example/team/* by ci-builder", "registry.example/base by release-*")
+	for _, c := range []struct {
+		repository, by string
+		want           bool
+	}{
+		{"registry.example/team/app:1", "ci-builder", true},
+		{"registry.example/team/a/b", "ci-builder", true},
+		{"registry.example/team/app", "ci-builder2", false},
+		{"registry.example/team/app", "", false},
+		{"registry.example/other/app", "ci-builder", false},
+		{"registry.example.evil.example/team/app", "ci-builder", false},
+		{"registry.example/base", "release-1", true},
+		{"registry.example/base", "ci-builder", false},
+		{"team/app", "ci-builder", false},
+	} {
+		if got := v.Publishes(image.Parse(c.repository), c.by); got != c.want {
+			t.Errorf("%s by %q: %t", c.repository, c.by, got)
+		}
+	}
+	for _, bad := range []string{"", "registry.example/team/*", "registry.example/team/* by ", "registry.example/team/* by *", "by ci", " by ci",
+		"registry.example/a@sha256:" + strings.Repeat("5e", 32) + " by ci", "registry.example/a:1 by ci", "*.example/a by ci"} {
+		if _, faults := NewValue(Publishers, []string{bad}); len(faults) != 1 {
+			t.Errorf("%q: %v", bad, faults)
+		}
+	}
+	if value(t, Publishers).Publishes(image.Parse("a/b"), "ci") {
+		t.Error("an empty list trusts somebody")
+	}
+}
+
 func TestNames(t *testing.T) {
 	v := value(t, Names, "sh", "/usr/bin/Curl", `C:\Windows\System32\certutil.EXE`, "python*", "*-miner", "-bash")
 	for name, want := range map[string]bool{
@@ -258,7 +289,7 @@ func TestReleases(t *testing.T) {
 // TestValues pins what holds for values of every type.
 func TestValues(t *testing.T) {
 	digest := strings.Repeat("5e", 32)
-	good := map[Type][]string{Releases: {"a.example/b:1@sha256:" + digest, "c:2@sha256:" + digest}, Images: {"a.example/*", "nginx"}, Names: {"sh", "nc"}, Destinations: {"10.0.0.0/8", "a.example"}, Patterns: {"x*", "y"},
+	good := map[Type][]string{Releases: {"a.example/b:1@sha256:" + digest, "c:2@sha256:" + digest}, Images: {"a.example/*", "nginx"}, Publishers: {"a.example/* by x", "b.example/c by y-*"}, Names: {"sh", "nc"}, Destinations: {"10.0.0.0/8", "a.example"}, Patterns: {"x*", "y"},
 		Ports: {"1", "2-3"}, Duration: {"7d", "1h"}, Number: {"1", "2"}, Flag: {"true", "false"}}
 	if len(good) != len(Types()) {
 		t.Fatalf("%d types are tried, of %d", len(good), len(Types()))

@@ -1,0 +1,41 @@
+package entity
+
+import (
+	"tidewaiter/event"
+	"tidewaiter/evidence"
+)
+
+// publicationKind is the kind of subject that a push to a registry is: who
+// published what concerns every container of it, wherever it runs, so it is
+// told through memory.
+const publicationKind = "publication"
+
+// addPublication takes in what a registry says that it took in. s is where the
+// registry's records are from.
+func (s *site) addPublication(e *event.Event, b *event.RegistryAction) bool {
+	if b.Action != "push" || b.Digest.IsZero() {
+		return false
+	}
+	id := evidence.SubjectID{Kind: publicationKind, Place: s.place, ID: e.ID.String()}
+	s.r.publications[id] = e
+	s.r.dirty[id] = true
+	return true
+}
+
+// publication tells a push as a subject.
+func (r *Resolver) publication(id evidence.SubjectID) (*evidence.Subject, bool) {
+	e := r.publications[id]
+	if e == nil {
+		return nil, false
+	}
+	return evidence.NewSubject(id, []evidence.Fact{{Kind: evidence.Publication, Container: evidence.Whole, Event: e}}), true
+}
+
+// touchPublication tells that a push is cited otherwise now.
+func (r *Resolver) touchPublication(e *event.Event) {
+	p := e.Place
+	p.Network = ""
+	if id := (evidence.SubjectID{Kind: publicationKind, Place: p, ID: e.ID.String()}); r.publications[id] != nil {
+		r.dirty[id] = true
+	}
+}
