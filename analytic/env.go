@@ -70,7 +70,7 @@ func newCompiler(v *policy.Vocabulary) (*compiler, error) {
 		ext.NativeTypes(ext.ParseStructTags(true),
 			reflect.TypeFor[ImageView](), reflect.TypeFor[ContainerView](), reflect.TypeFor[EndpointView](),
 			reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](),
-			reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView]()),
+			reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[ExecView]()),
 		cel.Variable("scope", cel.StringType),
 	}
 	opts = append(opts, functions()...)
@@ -124,6 +124,7 @@ func variables() map[string][]cel.EnvOption {
 	add(evidence.Arrival, view("arrival", "ArrivalView"))
 	add(evidence.Access, view("access", "AccessView"))
 	add(evidence.Request, view("request", "RequestView"))
+	add(evidence.Exec, view("exec", "ExecView"))
 	add(evidence.Publication, view("publication", "PublicationView"))
 	vars[string(evidence.Plain)] = []cel.EnvOption{cel.Variable("event", cel.MapType(cel.StringType, cel.DynType))}
 	return vars

@@ -76,7 +76,7 @@ func (a activation) ResolveName(name string) (any, bool) {
 		return deref(c.containerOf(c.whose(a.fact)))
 	case "pod":
 		if c.pod == nil {
-			v := podView(c.ev.subject.Pod)
+			v := podView(c.ev.subject.Pod, c.ev.container())
 			c.pod = &v
 		}
 		return *c.pod, true
@@ -185,6 +185,8 @@ func factView(p *policy.Policy, f evidence.Fact) (any, bool) {
 		return accessView(f), true
 	case evidence.Request:
 		return requestView(f), true
+	case evidence.Exec:
+		return execView(f), true
 	case evidence.Publication:
 		return publicationView(f), true
 	case evidence.Plain:

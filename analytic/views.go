@@ -91,6 +91,26 @@ type RequestView struct {
 	URI    string `cel:"uri"`
 }
 
+// ExecView is the variable "exec": the runtime started a further process in the
+// running container.
+type ExecView struct {
+	Probe  bool     `cel:"probe"` // it is a probe's, as far as can be told
+	By     string   `cel:"by"`    // who asked the API server for it, "" if no record tells
+	Groups []string `cel:"groups"`
+	TTY    bool     `cel:"tty"`
+}
+
+func execView(f evidence.Fact) ExecView {
+	if f.Exec == nil {
+		return ExecView{}
+	}
+	v := ExecView{Probe: f.Exec.Probe}
+	if s := f.Exec.Session; s.Told {
+		v.By, v.Groups, v.TTY = s.By.Name, s.By.Groups, s.TTY
+	}
+	return v
+}
+
 // PublicationView is the variable "publication": a registry took in an image.
 type PublicationView struct {
 	Repository string `cel:"repository"`
@@ -147,6 +167,8 @@ type CommandView struct {
 	Exec          bool           `cel:"exec"`
 	TTY           bool           `cel:"tty"`
 	UID           int            `cel:"uid"`
+	SessionBy     string         `cel:"session_by"` // whose session through the API it is part of, "" if no record tells
+	SessionGroups []string       `cel:"session_groups"`
 }
 
 // ConnectionView is the variable "connection".
@@ -210,7 +232,9 @@ func containerView(p *policy.Policy, c *evidence.Container) ContainerView {
 	return v
 }
 
-func podView(pod *evidence.Pod) PodView {
+// podView tells what a container's pod is. Who put the container into a running
+// pod asked for it, whoever made the pod.
+func podView(pod *evidence.Pod, c *evidence.Container) PodView {
 	if pod == nil {
 		return PodView{}
 	}
@@ -218,6 +242,9 @@ func podView(pod *evidence.Pod) PodView {
 	if n := len(pod.Creators); n > 0 {
 		v.Creator, v.CreatorGroups = pod.Creators[0].By.Name, pod.Creators[0].By.Groups
 		v.Requester, v.Requested = pod.Creators[n-1].By.Name, true
+	}
+	if c != nil && c.AddedBy.Name != "" {
+		v.Creator, v.CreatorGroups, v.Requester, v.Requested = c.AddedBy.Name, c.AddedBy.Groups, c.AddedBy.Name, true
 	}
 	return v
 }
@@ -273,6 +300,9 @@ func commandView(p *policy.Policy, c *evidence.CommandFact) CommandView {
 	}
 	if len(c.Programs) > 0 {
 		v.Program = c.Programs[0]
+	}
+	if s := c.Session; s.Told {
+		v.SessionBy, v.SessionGroups = s.By.Name, s.By.Groups
 	}
 	for _, e := range c.Endpoints {
 		v.Endpoints = append(v.Endpoints, endpointView(p, e.Host, e.Addr, e.Port, e.Scheme, nil))

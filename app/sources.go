@@ -40,6 +40,7 @@ func Formats() []*source.Format {
 		kubernetes.Audit(),
 		kubernetes.Events(),
 		kubernetes.Kubelet(),
+		kubernetes.Pods(),
 		flow.ZeekHTTP(),
 		flow.ZeekHTTPJSON(),
 		flow.ZeekSSL(),

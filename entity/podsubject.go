@@ -14,6 +14,7 @@ import (
 func (b *subjectBuilder) readPod() {
 	b.pod = &evidence.Pod{Namespace: b.c.pod.name.namespace, Name: b.c.pod.name.name, UID: b.c.pod.uid, Cluster: b.site.place.Cluster}
 	life := b.podLife()
+	b.accesses = accesses(life)
 	sandboxes := map[string]bool{}
 	for _, e := range life {
 		if s, ok := e.Body.(*event.Sandbox); ok {
@@ -223,12 +224,13 @@ func (b *subjectBuilder) owners(life []*event.Event) {
 	var owner event.ObjectRef
 	for _, e := range life {
 		if p, ok := e.Body.(*event.Pod); ok && p.Code < 400 {
-			if owner.IsZero() {
-				owner = p.Owner
-			}
+			owner = cmp.Or(owner, p.Owner)
 			if created == nil && p.Verb == event.VerbCreate {
 				created = e
 			}
+		}
+		if s, ok := e.Body.(*event.PodStatus); ok {
+			owner = cmp.Or(owner, s.Owner)
 		}
 	}
 	if owner.IsZero() {
@@ -288,6 +290,8 @@ func (b *subjectBuilder) podEvent(e *event.Event) {
 	switch body := e.Body.(type) {
 	case *event.Pod:
 		b.podChange(e, body)
+	case *event.PodStatus:
+		b.spec(body.Spec, e.Time)
 	case *event.PodAccess:
 		b.add(evidence.Access, b.indexOf(body.Container, e.Time), e)
 	case *event.KubeEvent:
@@ -305,10 +309,18 @@ func (b *subjectBuilder) podChange(e *event.Event, p *event.Pod) {
 		b.spec(p.Spec, e.Time)
 		for _, c := range p.Spec.Containers {
 			b.add(evidence.Creation, b.indexOf(c.Name, e.Time), e)
+			b.addedBy(c, e.Time, p.By)
 			break
 		}
 	case p.Verb == event.VerbDelete:
 		b.add(evidence.Exit, evidence.Whole, e)
+	}
+}
+
+// addedBy notes who put a container into the running pod.
+func (b *subjectBuilder) addedBy(c event.ContainerSpec, at event.Time, by event.Principal) {
+	if p := b.partNamed(c.Name, at); p != nil && c.Kind == event.EphemeralContainer && p.about.AddedBy.Name == "" {
+		p.about.AddedBy = by
 	}
 }
 

@@ -29,7 +29,7 @@ func (r *Resolver) Subject(id evidence.SubjectID) (s *evidence.Subject, ok bool)
 	if c == nil {
 		return nil, false
 	}
-	b := &subjectBuilder{site: site, c: c, execs: map[*act]bool{}, checks: map[*act]bool{}}
+	b := &subjectBuilder{site: site, c: c, execs: map[*act]bool{}, checks: map[*act]bool{}, sessions: map[*act]evidence.Session{}}
 	return b.build(id), true
 }
 
@@ -44,6 +44,10 @@ type subjectBuilder struct {
 	// What was found of commands: whether the runtime's exec started them, and
 	// whether they are the health check's.
 	execs, checks map[*act]bool
+	// accesses are the sessions that the API tells; sessions are whose the
+	// commands are.
+	accesses []access
+	sessions map[*act]evidence.Session
 }
 
 // part is one container of a subject.
@@ -82,6 +86,7 @@ func (b *subjectBuilder) build(id evidence.SubjectID) *evidence.Subject {
 		b.actFacts(b.c, nil)
 	}
 	b.markFirst()
+	b.explainExecs()
 	s := evidence.NewSubject(id, b.facts)
 	for _, p := range b.parts {
 		s.Containers = append(s.Containers, p.about)
@@ -176,6 +181,9 @@ func (b *subjectBuilder) containerEvent(p *part, e *event.Event, c *event.Contai
 
 func (b *subjectBuilder) taskEvent(p *part, e *event.Event, t *event.Task) {
 	if t.ExecID != "" {
+		if t.Action == event.TaskStart {
+			b.execFact(p, e)
+		}
 		return
 	}
 	switch t.Action {
@@ -297,6 +305,9 @@ func (b *subjectBuilder) command(a *act, proc *event.Process, p *part) {
 	if p != nil {
 		f.Container = p.index
 		c.HealthCheck = b.comesFrom(a, b.checks, p.isHealthCheck)
+	}
+	if c.Exec && !c.HealthCheck {
+		c.Session = b.sessionOf(a, p)
 	}
 	f.Command = c
 	b.facts = append(b.facts, f)

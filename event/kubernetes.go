@@ -145,6 +145,9 @@ type PodStatus struct {
 	StartedAt Time
 	// Phase is "Pending", "Running", "Succeeded", "Failed", or "".
 	Phase string
+	// Spec and Owner are set where the whole pod was read, as by a look-up.
+	Spec  *PodSpec
+	Owner ObjectRef
 }
 
 // Kind implements Body.

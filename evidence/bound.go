@@ -51,6 +51,8 @@ func saying(f Fact) string {
 	switch c, n := f.Command, f.Connection; {
 	case f.Kind == Command && c != nil:
 		return fmt.Sprintf("command\x00%s\x00%s\x00%s\x00%s\x00%v %v %v %v %v", c.Exe, c.Script, c.Text, c.Dropped, c.Exec, c.HealthCheck, c.TTY, c.UID, history)
+	case f.Kind == Exec && f.Exec != nil && !f.Exec.Session.Told:
+		return fmt.Sprintf("exec\x00%d %v %v", f.Container, f.Exec.Probe, history)
 	case f.Kind == Connection && n != nil:
 		return fmt.Sprintf("connection\x00%v\x00%v\x00%s %v", n.Remote, n.Domains, traffic(f.Event), history)
 	}

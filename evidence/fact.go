@@ -30,6 +30,7 @@ const (
 	Write      Kind = "write"      // it wrote a file
 	Request    Kind = "request"    // it spoke HTTP or TLS, as a sensor on the network saw
 	Access     Kind = "access"     // somebody reached into it through the API: exec, attach
+	Exec       Kind = "exec"       // the runtime started a further process in it
 	Exit       Kind = "exit"       // it ended
 	// Publication: a registry took in an image. Each is a subject of its own.
 	Publication Kind = "publication"
@@ -38,7 +39,7 @@ const (
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Exit, Publication, Plain}
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Exec, Exit, Publication, Plain}
 }
 
 // Fact is one thing that an event says about a subject.
@@ -53,6 +54,27 @@ type Fact struct {
 	Command *CommandFact
 	// Connection is set for Connection.
 	Connection *ConnectionFact
+	// Exec is set for Exec.
+	Exec *ExecFact
+}
+
+// Session says who opened a session in a running container through the
+// Kubernetes API, by exec or attach.
+type Session struct {
+	// Told is set if a record tells of one; the rest is empty if none does.
+	Told bool
+	By   event.Principal
+	TTY  bool
+}
+
+// ExecFact is what is known of a process that the runtime started in a running
+// container.
+type ExecFact struct {
+	// Probe is set for what a pod's probes run, by the command or, where no
+	// record tells the command, by the kubelet's rhythm.
+	Probe bool
+	// Session is who asked the API server for it.
+	Session Session
 }
 
 // Whole stands for a pod as a whole where one of its containers could stand.
@@ -73,8 +95,9 @@ type CommandFact struct {
 	// First is set for the container's entry point process.
 	First bool
 	// Exec is set when it was started through the runtime's exec and not by
-	// the container itself.
-	Exec bool
+	// the container itself. Session is whose session it is part of then.
+	Exec    bool
+	Session Session
 }
 
 // ConnectionFact is what is known of a connection.
@@ -162,6 +185,9 @@ type Container struct {
 	// nil if it is not known or leaves it to the image.
 	PullPolicy string
 	Command    []string
+	// AddedBy is who put it into a running pod, zero for what was in the pod
+	// from its beginning.
+	AddedBy event.Principal
 	// AskedBy is who had a runtime's client on the host make it.
 	AskedBy HostUser
 	Risk    event.Risk

@@ -3,6 +3,7 @@ package scenario_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +14,9 @@ import (
 	"tidewaiter/analytic"
 	"tidewaiter/app"
 	"tidewaiter/detections"
+	"tidewaiter/entity"
 	"tidewaiter/event"
+	"tidewaiter/evidence"
 	"tidewaiter/finding"
 	"tidewaiter/policy"
 	"tidewaiter/source/sourcetest"
@@ -212,4 +215,54 @@ func TestTheExampleFindsItsAttack(t *testing.T) {
 		}
 	}
 	checkRecords(t, r, r.Findings[0])
+}
+
+// A real cluster: every record about a container finds its pod, and what the
+// runtime started in a running container is told apart: the probe's from what
+// alice ran.
+func TestARealClusterIsPlaced(t *testing.T) {
+	dir := sourcetest.Shared(t, "captures", "k8s")
+	r := entity.New(entity.Limits{})
+	seen := map[event.ID]bool{}
+	for _, e := range readEvents(t, dir, false) {
+		if e.Place = (event.Place{Cluster: "lab"}); e.Origin.Source == event.Containerd {
+			e.Place.Host = "labnode"
+		}
+		if !seen[e.ID] {
+			seen[e.ID] = true
+			r.Apply(&e)
+		}
+	}
+	if c := r.Counts(); c.Unplaced+c.Ambiguous != 0 {
+		t.Errorf("%d unplaced, %d ambiguous", c.Unplaced, c.Ambiguous)
+	}
+	execs := map[string]int{}
+	for _, id := range r.Subjects() {
+		s, _ := r.Subject(id)
+		if s.Pod == nil {
+			t.Errorf("%s is in no pod", id)
+			continue
+		}
+		for _, c := range s.Containers {
+			if c.ID == "" || c.Name == "" || c.Image.Canonical.IsZero() {
+				t.Errorf("pod %s: container %+v", s.Pod.Name, c)
+			}
+			if c.Kind == event.EphemeralContainer && c.AddedBy.Name != "alice@lab.example" {
+				t.Errorf("%s was added by %q", c.Name, c.AddedBy.Name)
+			}
+		}
+		for _, f := range s.Of(evidence.Exec) {
+			switch {
+			case f.Exec.Session.Told:
+				execs[f.Exec.Session.By.Name]++
+			case f.Exec.Probe:
+				execs["probe"]++
+			default:
+				execs["unexplained"]++
+			}
+		}
+	}
+	if want := map[string]int{"probe": 5, "alice@lab.example": 1}; !maps.Equal(execs, want) {
+		t.Errorf("what the runtime started: %v, want %v", execs, want)
+	}
 }

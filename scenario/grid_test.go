@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -36,12 +37,15 @@ type recorded struct {
 // readEvents reads a folder with its inventory.
 func readEvents(t *testing.T, dir string, history bool) []event.Event {
 	t.Helper()
-	inv, err := source.ReadInventory(filepath.Join(dir, source.InventoryName))
-	if err != nil {
-		t.Fatal(err)
+	inv := &source.Inventory{}
+	if path := filepath.Join(dir, source.InventoryName); fileExists(path) {
+		var err error
+		if inv, err = source.ReadInventory(path); err != nil {
+			t.Fatal(err)
+		}
 	}
 	out := inv.Events()
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || d.Name() == source.InventoryName || d.Name() == "scenario.json" {
 			return err
 		}
@@ -68,6 +72,11 @@ func readEvents(t *testing.T, dir string, history bool) []event.Event {
 		t.Fatal(err)
 	}
 	return out
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // findings gives what a partition makes of events.

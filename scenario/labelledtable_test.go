@@ -10,8 +10,8 @@ const (
 const (
 	nothing            = ""
 	stranger           = "info image-untrusted tag-mutable (image-new)"
-	strangerPrivileged = "medium image-untrusted privileged principal-unexpected tag-mutable (image-new)"
-	strangerMount      = "medium image-untrusted host-mount principal-unexpected tag-mutable (image-new)"
+	strangerPrivileged = "low image-untrusted privileged tag-mutable (image-new)"
+	strangerMount      = "low image-untrusted host-mount tag-mutable (image-new)"
 	strangerByNewcomer = "medium image-untrusted privileged principal-unexpected tag-mutable (image-new principal-unusual)"
 )
 

@@ -240,7 +240,7 @@ func sniffAudit(head source.Sample) int {
 		}
 	}
 	for _, path := range texts {
-		if head.HasKeys(path[0]) {
+		if last := path[len(path)-1]; head.HasKeys(path[0]) && bytes.Contains(head.Data, []byte(`"`+last+`"`)) {
 			return 80
 		}
 	}

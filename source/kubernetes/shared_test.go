@@ -239,7 +239,7 @@ func checkAuditSamples(t *testing.T, files map[string][]event.Event) {
 	}
 }
 
-func formats() []*source.Format { return []*source.Format{Audit(), Events(), Kubelet()} }
+func formats() []*source.Format { return []*source.Format{Audit(), Events(), Kubelet(), Pods()} }
 
 // TestSharedEvents reads every recorded Event beside the repository, if there
 // are any.

@@ -39,6 +39,19 @@ func (r *request) podStatus() (event.Body, error) {
 	return s, nil
 }
 
+// describedPod reads a pod as a whole.
+func (r *request) describedPod() (event.Body, error) {
+	s := &event.PodStatus{Object: r.object("Pod"), Node: r.answered.String("spec", "nodeName")}
+	meta := r.answered.Get("metadata")
+	s.Owner = owner(meta, s.Object.Namespace)
+	s.Spec = newPodSpec(r.answered.Get("spec"), meta.Get("annotations"), r.refs)
+	if s.Object.Name == "" && s.Object.UID == "" {
+		return nil, errNotPod
+	}
+	_, err := readStatus(r.answered.Get("status"), s, r.refs)
+	return s, err
+}
+
 // statusKeys are where a status lists its containers.
 var statusKeys = []struct {
 	key  string

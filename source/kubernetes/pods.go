@@ -1,0 +1,101 @@
+package kubernetes
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+
+	"tidewaiter/event"
+	"tidewaiter/image"
+	"tidewaiter/source"
+	"tidewaiter/source/jsonrecord"
+)
+
+// Pods is pods as "kubectl get pods -o json" prints them: one, or a list
+// (kubernetes.io, Pod v1 core). It is a look-up: it tells what a pod was asked
+// to be and what it is, and nothing of who asked. Its time is that of the pod's
+// creation, which stands in it.
+func Pods() *source.Format {
+	return &source.Format{
+		Name:    "k8s-pods",
+		Title:   "Kubernetes pods (kubectl get pods -o json)",
+		Source:  event.Inspect,
+		Framing: source.JSONValues,
+		Sniff:   sniffPods,
+		New:     func(out *source.Output) source.Decoder { return &podsDecoder{out: out} },
+	}
+}
+
+var errNotPod = errors.New("no Kubernetes pod, and no list of pods")
+
+type podsDecoder struct {
+	out     *source.Output
+	parsers [maxEnvelopes]jsonrecord.Parser
+	refs    image.Parser
+}
+
+// Decode implements source.Decoder.
+func (d *podsDecoder) Decode(rec source.Record) { d.open(rec, false, 0) }
+
+// Flush implements source.Decoder; nothing is held back.
+func (d *podsDecoder) Flush() {}
+
+// open reads a pod, or the elements of a list. Those of a PodList, as the API
+// gives it, have no kind of their own.
+func (d *podsDecoder) open(rec source.Record, inList bool, depth int) {
+	if depth == maxEnvelopes {
+		d.out.Unreadable(rec, errDeep)
+		return
+	}
+	parser := &d.parsers[depth]
+	v, err := parser.Parse(rec.Data)
+	switch kind := v.String("kind"); {
+	case err != nil:
+	case !v.IsObject():
+		err = errNotObject
+	case parser.Fault() != nil:
+		err = parser.Fault()
+	case (kind == "List" || kind == "PodList") && v.Get("items").IsArray():
+		spread(d.out, rec, "items", func(r source.Record) { d.open(r, kind == "PodList", depth+1) })
+		return
+	case kind == "Pod" || inList && kind == "" && v.Get("spec").IsObject():
+		d.tell(rec, v, parser)
+		return
+	case depth > 0 && kind != "":
+		d.out.Skip() // a list may hold other things
+		return
+	default:
+		err = errNotPod
+	}
+	d.out.Unreadable(rec, err)
+}
+
+// tell reads one pod: its specification and its status.
+func (d *podsDecoder) tell(rec source.Record, v jsonrecord.Value, parser *jsonrecord.Parser) {
+	r := request{verb: "get", answered: v, refs: &d.refs}
+	at, err := statedTime(v.Get("metadata", "creationTimestamp"))
+	pod, errPod := r.describedPod()
+	if err = cmp.Or(parser.Fault(), err, errPod); err == nil && at.IsZero() {
+		err = fmt.Errorf("%w: want metadata.creationTimestamp", errNoTime)
+	}
+	if err != nil {
+		d.out.Unreadable(rec, err)
+		return
+	}
+	key := cmp.Or(v.String("metadata", "uid"), string(rec.Data)) + "|" + v.String("metadata", "resourceVersion")
+	d.out.Event(event.Event{Time: at, Body: pod}, key, rec.Span)
+}
+
+// sniffPods knows a pod by its kind, and a list by what is in it.
+func sniffPods(head source.Sample) int {
+	has := func(s string) bool { return bytes.Contains(head.Data, []byte(s)) }
+	pod := has(`"containers"`) && (has(`"kind": "Pod"`) || has(`"kind":"Pod"`) || has(`"kind": "PodList"`) || has(`"kind":"PodList"`))
+	switch {
+	case !pod || has("auditID") || has("involvedObject"):
+		return 0
+	case head.HasKeys("kind", "spec", "metadata"), head.HasKeys("kind", "items"):
+		return 85
+	}
+	return 0
+}
