@@ -112,7 +112,7 @@ func Hunt(opt HuntOptions) (*Report, error) {
 		}
 	}
 	h.read(p)
-	p.Advance(math.MaxInt64)
+	p.Advance(h.watermark())
 	p.Sync()
 	h.report.Findings = p.Findings()
 	h.report.Counts = p.Counts()
@@ -238,6 +238,24 @@ func (h *hunt) place(file string) event.Place {
 		p = p.Or(inv.Place(file))
 	}
 	return p.Or(h.opt.Place)
+}
+
+// watermark is up to when every record has come: the slowest source that was
+// read can deliver what it wrote before now for its time of lateness. Where no
+// time is given, what was recorded is all there is.
+func (h *hunt) watermark() int64 {
+	if h.opt.Now.IsZero() {
+		return math.MaxInt64
+	}
+	slowest := time.Duration(0)
+	for _, in := range h.report.Inputs {
+		for _, f := range in.Formats {
+			if !in.History {
+				slowest = max(slowest, h.opt.Policy.Lateness(f.Format.Source))
+			}
+		}
+	}
+	return h.opt.Now.Add(-slowest).UnixNano()
 }
 
 // read merges all files into the partition.

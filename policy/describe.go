@@ -58,6 +58,11 @@ addresses:
 # How long memory must have been filled before "never seen" counts.
 learning: 7d
 
+# How long after it was written a source's record can still be delivered, where
+# that differs from what is usual. What rests on "nobody said so" is provisional
+# until then.
+# lateness: {k8s.audit: 10m, zeek: 15m}
+
 # The scope of everything that no scope claims.
 default_scope: production
 

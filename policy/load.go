@@ -137,6 +137,8 @@ func (l *loader) document(n *yaml.Node) {
 			l.addresses(val)
 		case "asn_database":
 			l.database(val)
+		case "lateness":
+			l.readLateness(val)
 		case "default_scope":
 			fallback = val
 		case "settings":
@@ -157,7 +159,7 @@ func (l *loader) document(n *yaml.Node) {
 }
 
 func topKeys() []string {
-	return []string{"version", "learning", "addresses", "asn_database", "default_scope", "settings", "scopes"}
+	return []string{"version", "learning", "addresses", "asn_database", "lateness", "default_scope", "settings", "scopes"}
 }
 
 func matchKeys() []string {

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"time"
 
+	"tidewaiter/event"
 	"tidewaiter/image"
 
 	"github.com/gaissmai/bart"
@@ -82,6 +83,7 @@ type Policy struct {
 	// differs from reserved. The longest match decides.
 	addresses *bart.Table[bool]
 	systems   *systems // nil if the policy names no database
+	lateness  map[event.Source]time.Duration
 }
 
 // DefaultLearning is the learning period when a policy states none.
