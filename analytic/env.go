@@ -286,13 +286,13 @@ func functions() []cel.EnvOption {
 	opts := []cel.EnvOption{
 		member("allows", policy.Images, imageType, func(v policy.Value, a any) bool {
 			img := a.(ImageView)
-			return v.MatchesImage(img.ref, img.digests)
+			return v.MatchesImage(img.ref, img.digests) || v.MatchesImage(img.upstream, img.digests)
 		}),
 		member("approves", policy.Images, imageType, func(v policy.Value, a any) bool { return v.ApprovesDigest(a.(ImageView).digests) }),
 		member("has", policy.Releases, imageType, func(v policy.Value, a any) bool { return v.Released(a.(ImageView).digests) }),
 		member("contradict", policy.Releases, imageType, func(v policy.Value, a any) bool {
 			img := a.(ImageView)
-			return img.Published && v.Contradicts(img.ref, img.digests)
+			return img.Published && (v.Contradicts(img.ref, img.digests) || v.Contradicts(img.upstream, img.digests))
 		}),
 		member("trusts", policy.Publishers, cel.ObjectType("analytic.PublicationView"), func(v policy.Value, a any) bool {
 			p := a.(PublicationView)

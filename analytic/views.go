@@ -34,8 +34,9 @@ type ImageView struct {
 	IPRegistry bool     `cel:"ip_registry"`
 	IDN        bool     `cel:"idn"`
 
-	ref     image.Reference
-	digests []image.Digest
+	ref      image.Reference
+	upstream image.Reference // what a mirror's name stands for, zero if it is none
+	digests  []image.Digest
 }
 
 // ContainerView is the variable "container".
@@ -205,6 +206,7 @@ func imageView(p *policy.Policy, c *evidence.Container) ImageView {
 		IPRegistry: r.IPRegistry(), IDN: r.IDN(), Published: c.Image.Published,
 		ref: r, digests: c.Image.Digests,
 	}
+	v.upstream, _ = p.Upstream(r)
 	v.Doubtful = c.Cluster != "" && c.Namespace == "" && p.TrustsSomewhere(r, c.Image.Digests)
 	for _, d := range c.Image.Digests {
 		v.Keys = append(v.Keys, d.String())

@@ -58,6 +58,10 @@ addresses:
 # How long memory must have been filled before "never seen" counts.
 learning: 7d
 
+# Registries, or paths below them, that serve another's images. What is approved
+# by the other's name is approved there, too.
+# mirrors: {mirror.example.com/docker-hub: docker.io}
+
 # How long after it was written a source's record can still be delivered, where
 # that differs from what is usual. What rests on "nobody said so" is provisional
 # until then.

@@ -137,6 +137,8 @@ func (l *loader) document(n *yaml.Node) {
 			l.addresses(val)
 		case "asn_database":
 			l.database(val)
+		case "mirrors":
+			l.readMirrors(val)
 		case "lateness":
 			l.readLateness(val)
 		case "default_scope":
@@ -159,7 +161,7 @@ func (l *loader) document(n *yaml.Node) {
 }
 
 func topKeys() []string {
-	return []string{"version", "learning", "addresses", "asn_database", "lateness", "default_scope", "settings", "scopes"}
+	return []string{"version", "learning", "addresses", "asn_database", "lateness", "mirrors", "default_scope", "settings", "scopes"}
 }
 
 func matchKeys() []string {

@@ -84,6 +84,7 @@ type Policy struct {
 	addresses *bart.Table[bool]
 	systems   *systems // nil if the policy names no database
 	lateness  map[event.Source]time.Duration
+	mirrors   image.Mirrors
 }
 
 // DefaultLearning is the learning period when a policy states none.
@@ -92,7 +93,7 @@ const DefaultLearning = 7 * 24 * time.Hour
 // Empty is the policy of a site that has said nothing: every setting has its
 // default, nothing is approved.
 func Empty(v *Vocabulary) *Policy {
-	return &Policy{Learning: DefaultLearning, fallback: newRoot(v), addresses: new(bart.Table[bool])}
+	return &Policy{Learning: DefaultLearning, fallback: newRoot(v), addresses: new(bart.Table[bool]), mirrors: image.KnownMirrors()}
 }
 
 // Scopes lists the scopes by name.
@@ -101,6 +102,9 @@ func (p *Policy) Scopes() []*Scope { return slices.Clone(p.scopes) }
 // TrustsSomewhere reports whether some scope lists an image, by name or digest,
 // among those that it trusts: which matters where nobody knows the scope.
 func (p *Policy) TrustsSomewhere(r image.Reference, digests []image.Digest) bool {
+	if up, ok := p.Upstream(r); ok && p.TrustsSomewhere(up, digests) {
+		return true
+	}
 	return slices.ContainsFunc(append(p.Scopes(), p.fallback), func(s *Scope) bool {
 		for at := s; at != nil; at = at.parent {
 			for _, v := range at.settings {

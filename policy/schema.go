@@ -42,10 +42,14 @@ func Schema(v *Vocabulary) ([]byte, error) {
 	}
 	maps.Copy(scope, shared)
 	root := object(map[string]any{
-		"version":       map[string]any{"const": 1, "description": "The version of this format."},
-		"learning":      Duration.schema("How long memory must have been filled before \"never seen\" counts. Default: 7d."),
-		"asn_database":  map[string]any{"type": "string", "minLength": 1, "description": "A MaxMind DB file that tells autonomous systems by address, from the policy's folder."},
-		"lateness":      optional(latenessSchema()),
+		"version":      map[string]any{"const": 1, "description": "The version of this format."},
+		"learning":     Duration.schema("How long memory must have been filled before \"never seen\" counts. Default: 7d."),
+		"asn_database": map[string]any{"type": "string", "minLength": 1, "description": "A MaxMind DB file that tells autonomous systems by address, from the policy's folder."},
+		"lateness":     optional(latenessSchema()),
+		"mirrors": optional(map[string]any{
+			"type": "object", "description": "Registries, or paths below them, that serve another's images: mirror.example/docker-hub: docker.io.",
+			"additionalProperties": map[string]any{"type": "string", "minLength": 1},
+		}),
 		"default_scope": map[string]any{"type": "string", "minLength": 1, "description": "The scope of what no scope claims."},
 		"addresses": optional(object(map[string]any{
 			"internal": networks("Networks that are yours although they are publicly routable."),
