@@ -1,6 +1,7 @@
 package analytic
 
 import (
+	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
 
 	"tidewaiter/evidence"
@@ -8,54 +9,68 @@ import (
 )
 
 // varCache makes the variables that conditions see, once per subject, fact and
-// setting, and only when one asks.
+// setting, and only when one asks. They are kept as CEL's own values: making
+// one costs more than most conditions.
 type varCache struct {
 	ev        *evaluation
-	images    map[int]*ImageView // by container
-	container map[int]*ContainerView
-	pod       *PodView
-	facts     map[int]any
-	settings  map[string]map[string]any // by analytic, then by name
+	images    []ref.Val // by container, the last for a subject that has none
+	container []ref.Val
+	pod       ref.Val
+	facts     []any
+	settings  map[string]any            // of no analytic in particular
+	own       map[string]map[string]any // by analytic, for one with tunables of its own
 }
 
 func newVarCache(ev *evaluation) varCache {
-	return varCache{
-		ev: ev, images: map[int]*ImageView{}, container: map[int]*ContainerView{}, facts: map[int]any{}, settings: map[string]map[string]any{},
-	}
+	n := len(ev.subject.Containers) + 1
+	return varCache{ev: ev, images: make([]ref.Val, n), container: make([]ref.Val, n), settings: map[string]any{}}
 }
 
 // whose is the container that a condition on a fact is about: the fact's own,
-// else the story's. -1 if there is none.
+// else the story's. It is the number of containers if there is none.
 func (c *varCache) whose(fact int) int {
 	whose := c.ev.about
 	if fact >= 0 && c.ev.subject.Facts[fact].Container != evidence.Whole {
 		whose = c.ev.subject.Facts[fact].Container
 	}
-	if whose >= len(c.ev.subject.Containers) {
-		return -1
-	}
-	return whose
+	return min(whose, len(c.ev.subject.Containers))
 }
 
-func (c *varCache) imageOf(whose int) *ImageView {
-	if c.images[whose] == nil && whose >= 0 {
-		v := imageView(c.ev.ctx.Policy, &c.ev.subject.Containers[whose])
-		c.images[whose] = &v
+func (c *varCache) imageOf(whose int) ref.Val {
+	if c.images[whose] == nil {
+		v := ImageView{}
+		if whose < len(c.ev.subject.Containers) {
+			v = imageView(c.ev.ctx.Policy, &c.ev.subject.Containers[whose])
+		}
+		c.images[whose] = c.ev.lib.adapter.NativeToValue(v)
 	}
 	return c.images[whose]
 }
 
-func (c *varCache) containerOf(whose int) *ContainerView {
-	if c.container[whose] == nil && whose >= 0 {
-		v := containerView(c.ev.ctx.Policy, &c.ev.subject.Containers[whose])
-		c.container[whose] = &v
+func (c *varCache) containerOf(whose int) ref.Val {
+	if c.container[whose] == nil {
+		v := ContainerView{}
+		if whose < len(c.ev.subject.Containers) {
+			v = containerView(c.ev.ctx.Policy, &c.ev.subject.Containers[whose])
+		}
+		c.container[whose] = c.ev.lib.adapter.NativeToValue(v)
 	}
 	return c.container[whose]
+}
+
+func (c *varCache) podOf() ref.Val {
+	if c.pod == nil {
+		c.pod = c.ev.lib.adapter.NativeToValue(podView(c.ev.subject.Pod, c.ev.container()))
+	}
+	return c.pod
 }
 
 // of gives the variables for a condition of an analytic on a fact; fact -1 is
 // the subject as a whole.
 func (c *varCache) of(analytic string, fact int) interpreter.Activation {
+	if analytic != "" && !c.ev.scope.Overrides(analytic) {
+		analytic = "" // it sees what all see
+	}
 	return activation{c, analytic, fact}
 }
 
@@ -71,15 +86,11 @@ func (a activation) ResolveName(name string) (any, bool) {
 	c := a.cache
 	switch name {
 	case "image":
-		return deref(c.imageOf(c.whose(a.fact)))
+		return c.imageOf(c.whose(a.fact)), true
 	case "container":
-		return deref(c.containerOf(c.whose(a.fact)))
+		return c.containerOf(c.whose(a.fact)), true
 	case "pod":
-		if c.pod == nil {
-			v := podView(c.ev.subject.Pod, c.ev.container())
-			c.pod = &v
-		}
-		return *c.pod, true
+		return c.podOf(), true
 	case "scope":
 		return c.ev.scope.Name, true
 	}
@@ -129,28 +140,25 @@ func (a activation) Parent() interpreter.Activation { return nil }
 
 const settingPrefix = "setting."
 
-func deref[T any](p *T) (any, bool) {
-	if p == nil {
-		var zero T
-		return zero, true
-	}
-	return *p, true
-}
-
 func (c *varCache) setting(analytic, name string) (any, bool) {
-	if v, ok := c.settings[analytic][name]; ok {
+	known := c.settings
+	if analytic != "" {
+		if c.own[analytic] == nil {
+			if c.own == nil {
+				c.own = map[string]map[string]any{}
+			}
+			c.own[analytic] = map[string]any{}
+		}
+		known = c.own[analytic]
+	}
+	if v, ok := known[name]; ok {
 		return v, true
 	}
 	for _, s := range c.ev.lib.settings {
-		if s.Name != name {
-			continue
+		if s.Name == name {
+			known[name] = settingValue(c.ev.scope.Setting(analytic, name), s.Type)
+			return known[name], true
 		}
-		if c.settings[analytic] == nil {
-			c.settings[analytic] = map[string]any{}
-		}
-		v := settingValue(c.ev.scope.Setting(analytic, name), s.Type)
-		c.settings[analytic][name] = v
-		return v, true
 	}
 	return nil, false
 }
@@ -161,11 +169,17 @@ func (c *varCache) fact(i int, name string) (any, bool) {
 	if string(f.Kind) != name {
 		return nil, false
 	}
-	if v, ok := c.facts[i]; ok {
-		return v, true
+	if c.facts == nil {
+		c.facts = make([]any, len(c.ev.subject.Facts))
+	}
+	if c.facts[i] != nil {
+		return c.facts[i], true
 	}
 	v, ok := factView(c.ev.ctx.Policy, f)
 	if ok {
+		if _, plain := v.(map[string]any); !plain {
+			v = c.ev.lib.adapter.NativeToValue(v)
+		}
 		c.facts[i] = v
 	}
 	return v, ok

@@ -10,6 +10,8 @@ package baseline
 import (
 	"cmp"
 	"crypto/sha256"
+	"iter"
+	"maps"
 	"slices"
 )
 
@@ -50,24 +52,38 @@ type Memory struct {
 	// settled holds what can no longer be taken back: minima of contributors
 	// that are gone.
 	settled Sightings
-	// live holds the replaceable contributions, by contributor.
-	live map[string]Sightings
-	// index finds the contributors of a key.
-	index map[Key]map[string]int64
+	// index says of each key who saw it. Most keys have one contributor, and
+	// some, such as a program that everything runs, have all.
+	index   map[Key]slot
+	several []several // those with more than one, by slot.more-1
+	spare   []int32   // unused places in several
+	// contributors are named by small numbers; keys lists what each saw.
+	numbers map[string]uint32
+	names   []string
+	keys    [][]Key
+	gone    []uint32 // numbers that are free
 }
+
+// slot is the earliest live sighting of a key: when, and by whom.
+type slot struct {
+	at   int64
+	who  uint32
+	more int32 // 1 + the place in several, 0 if nobody else saw it
+}
+
+// several are all who saw a key, and when.
+type several map[uint32]int64
 
 // New makes an empty memory.
 func New() *Memory {
-	return &Memory{settled: Sightings{}, live: map[string]Sightings{}, index: map[Key]map[string]int64{}}
+	return &Memory{settled: Sightings{}, index: map[Key]slot{}, numbers: map[string]uint32{}}
 }
 
 // First gives the earliest sighting of a key; ok is false if there is none.
 func (m *Memory) First(k Key) (at int64, ok bool) {
 	at, ok = m.settled[k]
-	for _, t := range m.index[k] {
-		if !ok || t < at {
-			at, ok = t, true
-		}
+	if s, live := m.index[k]; live && (!ok || s.at < at) {
+		return s.at, true
 	}
 	return at, ok
 }
@@ -77,60 +93,133 @@ func (m *Memory) First(k Key) (at int64, ok bool) {
 // them, those whose first sighting by anybody changed. Nil takes everything
 // back.
 func (m *Memory) Replace(contributor string, now Sightings) (said, changed []Key) {
-	before := m.live[contributor]
+	number, known := m.numbers[contributor]
+	if !known && len(now) == 0 {
+		return nil, nil
+	}
+	if !known {
+		number = m.number(contributor)
+	}
 	put := func(k Key, at int64, present bool) {
 		said = append(said, k)
-		if m.set(k, contributor, at, present) {
+		if m.set(k, number, at, present) {
 			changed = append(changed, k)
 		}
 	}
-	for k := range before {
+	for _, k := range m.keys[number] {
 		if _, still := now[k]; !still {
 			put(k, 0, false)
 		}
 	}
+	keys := make([]Key, 0, len(now))
 	for k, at := range now {
-		if old, had := before[k]; !had || old != at {
+		keys = append(keys, k)
+		if old, had := m.seenBy(k, number); !had || old != at {
 			put(k, at, true)
 		}
 	}
+	m.keys[number] = keys
 	if len(now) == 0 {
-		delete(m.live, contributor)
-	} else {
-		m.live[contributor] = now
+		m.release(contributor, number)
 	}
 	return said, changed
+}
+
+// number gives a contributor its number.
+func (m *Memory) number(contributor string) uint32 {
+	if n := len(m.gone); n > 0 {
+		number := m.gone[n-1]
+		m.gone = m.gone[:n-1]
+		m.numbers[contributor], m.names[number] = number, contributor
+		return number
+	}
+	number := uint32(len(m.names))
+	m.numbers[contributor] = number
+	m.names, m.keys = append(m.names, contributor), append(m.keys, nil)
+	return number
+}
+
+func (m *Memory) release(contributor string, number uint32) {
+	delete(m.numbers, contributor)
+	m.names[number], m.keys[number] = "", nil
+	m.gone = append(m.gone, number)
+}
+
+// seenBy is when a contributor saw a key.
+func (m *Memory) seenBy(k Key, number uint32) (at int64, ok bool) {
+	s, live := m.index[k]
+	switch {
+	case !live:
+		return 0, false
+	case s.more > 0:
+		at, ok = m.several[s.more-1][number]
+		return at, ok
+	}
+	return s.at, s.who == number
 }
 
 // Update sets or takes back one sighting of a contributor whose memory is
 // elsewhere, such as another partition, and reports whether the key's first
 // sighting changed.
 func (m *Memory) Update(contributor string, k Key, at int64, present bool) bool {
-	if present {
-		if m.live[contributor] == nil {
-			m.live[contributor] = Sightings{}
-		}
-		m.live[contributor][k] = at
-	} else {
-		delete(m.live[contributor], k)
+	number, known := m.numbers[contributor]
+	if !known && !present {
+		return false
 	}
-	return m.set(k, contributor, at, present)
+	if !known {
+		number = m.number(contributor)
+	}
+	switch _, had := m.seenBy(k, number); {
+	case present && !had:
+		m.keys[number] = append(m.keys[number], k)
+	case !present && had:
+		i := slices.Index(m.keys[number], k)
+		m.keys[number] = slices.Delete(m.keys[number], i, i+1)
+	}
+	changed := m.set(k, number, at, present)
+	if len(m.keys[number]) == 0 {
+		m.release(contributor, number)
+	}
+	return changed
 }
 
 // FirstBy is First over the contributors for whom keep is true, and what is
 // settled.
 func (m *Memory) FirstBy(k Key, keep func(contributor string) bool) (at int64, ok bool) {
 	at, ok = m.settled[k]
-	for c, t := range m.index[k] {
-		if keep(c) && (!ok || t < at) {
+	for number, t := range m.seers(k) {
+		if keep(m.names[number]) && (!ok || t < at) {
 			at, ok = t, true
 		}
 	}
 	return at, ok
 }
 
+// seers gives who saw a key, and when.
+func (m *Memory) seers(k Key) iter.Seq2[uint32, int64] {
+	s, live := m.index[k]
+	if live && s.more > 0 {
+		return maps.All(m.several[s.more-1])
+	}
+	return func(yield func(uint32, int64) bool) {
+		if live {
+			yield(s.who, s.at)
+		}
+	}
+}
+
 // Contribution is what a contributor says now, in the order of the keys.
-func (m *Memory) Contribution(contributor string) []Sighting { return m.live[contributor].list() }
+func (m *Memory) Contribution(contributor string) []Sighting {
+	number, known := m.numbers[contributor]
+	if !known {
+		return nil
+	}
+	out := Sightings{}
+	for _, k := range m.keys[number] {
+		out[k], _ = m.seenBy(k, number)
+	}
+	return out.list()
+}
 
 func (s Sightings) list() []Sighting {
 	out := make([]Sighting, 0, len(s))
@@ -143,27 +232,82 @@ func (s Sightings) list() []Sighting {
 
 // set changes one entry of the index and reports whether the key's first
 // sighting changed.
-func (m *Memory) set(k Key, contributor string, at int64, present bool) bool {
+func (m *Memory) set(k Key, number uint32, at int64, present bool) bool {
 	was, known := m.First(k)
+	s, live := m.index[k]
 	switch {
-	case !present:
-		delete(m.index[k], contributor)
-		if len(m.index[k]) == 0 {
-			delete(m.index, k)
+	case present && (!live || s.more == 0 && s.who == number):
+		m.index[k] = slot{at: at, who: number}
+	case present:
+		if s.more == 0 {
+			s.more = m.place(several{s.who: s.at})
 		}
-	case m.index[k] == nil:
-		m.index[k] = map[string]int64{contributor: at}
+		m.several[s.more-1][number] = at
+		m.index[k] = m.earliest(s, number, at)
+	case !live || s.more == 0 && s.who != number:
+	case s.more == 0:
+		delete(m.index, k)
 	default:
-		m.index[k][contributor] = at
+		all := m.several[s.more-1]
+		delete(all, number)
+		if s.who == number {
+			s = m.search(s)
+		}
+		if len(all) == 1 { // one is left: it needs no list
+			m.several[s.more-1] = nil
+			m.spare = append(m.spare, s.more-1)
+			s.more = 0
+		}
+		m.index[k] = s
 	}
 	is, now := m.First(k)
 	return is != was || now != known
 }
 
+// earliest is a slot after one of several changed its time.
+func (m *Memory) earliest(s slot, number uint32, at int64) slot {
+	switch {
+	case at < s.at, at == s.at && number < s.who:
+		s.at, s.who = at, number
+	case s.who == number:
+		return m.search(s)
+	}
+	return s
+}
+
+// search finds the earliest of several anew: the one that was is gone, or is
+// later now, which is rare.
+func (m *Memory) search(s slot) slot {
+	first := true
+	for who, at := range m.several[s.more-1] {
+		if first || at < s.at || at == s.at && who < s.who {
+			s.at, s.who, first = at, who, false
+		}
+	}
+	return s
+}
+
+// place keeps a list and gives 1 + its place.
+func (m *Memory) place(list several) int32 {
+	if n := len(m.spare); n > 0 {
+		i := m.spare[n-1]
+		m.spare = m.spare[:n-1]
+		m.several[i] = list
+		return i + 1
+	}
+	m.several = append(m.several, list)
+	return int32(len(m.several))
+}
+
 // Settle makes a contributor's sightings permanent: it is gone and will not
 // take them back.
 func (m *Memory) Settle(contributor string) {
-	for k, at := range m.live[contributor] {
+	number, known := m.numbers[contributor]
+	if !known {
+		return
+	}
+	for _, k := range m.keys[number] {
+		at, _ := m.seenBy(k, number)
 		m.settled.See(k, at)
 	}
 	m.Replace(contributor, nil)

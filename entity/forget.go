@@ -68,6 +68,13 @@ func (s *site) touchAct(e *event.Event) {
 // Excess lists the containers to let go because there are more than the limit:
 // the longest quiet, a tenth of the limit at a time.
 func (r *Resolver) Excess() []evidence.SubjectID {
+	held := len(r.publications)
+	for _, s := range r.sites {
+		held += len(s.containers) + len(s.pods.byID)
+	}
+	if held <= r.limits.Containers {
+		return nil // not even with those that are one subject
+	}
 	all := r.Subjects()
 	n := len(all) - r.limits.Containers
 	if n <= 0 {

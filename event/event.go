@@ -112,6 +112,12 @@ func (p Place) Or(q Place) Place {
 	}
 }
 
+// Compare orders places from the outside in.
+func (p Place) Compare(q Place) int {
+	return cmp.Or(cmp.Compare(p.Tenant, q.Tenant), cmp.Compare(p.Account, q.Account), cmp.Compare(p.Region, q.Region),
+		cmp.Compare(p.Cluster, q.Cluster), cmp.Compare(p.Host, q.Host), cmp.Compare(p.Network, q.Network))
+}
+
 // String names the place from the outside in, or "(unnamed)".
 func (p Place) String() string {
 	s := ""

@@ -134,7 +134,9 @@ type SubjectID struct {
 func (s SubjectID) String() string { return s.Kind + ":" + s.Place.String() + ":" + s.ID }
 
 // Compare orders subjects.
-func (s SubjectID) Compare(o SubjectID) int { return cmp.Compare(s.String(), o.String()) }
+func (s SubjectID) Compare(o SubjectID) int {
+	return cmp.Or(cmp.Compare(s.Kind, o.Kind), s.Place.Compare(o.Place), cmp.Compare(s.ID, o.ID))
+}
 
 // Sight says whether facts of a kind could have been told of a subject. Only
 // where they could does their absence prove anything.
@@ -255,10 +257,19 @@ type Image struct {
 // Name is the reference by which people know the image: what the creation
 // typed, or the digest.
 func (i Image) Name() string {
-	if s := i.Reference.String(); s != "" {
+	if s := i.Call(i.Reference); s != "" {
 		return s
 	}
 	return i.Canonical.String()
+}
+
+// Call is how people know one of the image's references: of an image that came
+// from no registry, without the one that Docker would ask for such a name.
+func (i Image) Call(r image.Reference) string {
+	if i.Origin == OriginUnknown || i.Origin == OriginRegistry {
+		return r.String()
+	}
+	return r.Familiar()
 }
 
 // Of gives the subject's facts of one kind, in order.

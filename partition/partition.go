@@ -28,6 +28,9 @@ type Options struct {
 	Library *analytic.Library
 	Policy  *policy.Policy
 	Limits  entity.Limits
+	// Hold is the number of events above which Tidy lets go of the evidence of
+	// subjects that ended long before the watermark; 0 keeps it for ever.
+	Hold int
 }
 
 // Partition holds the state of one partition. Not safe for concurrent use.
@@ -47,7 +50,11 @@ type Partition struct {
 	found map[evidence.SubjectID]bool
 	// settled is what is said of subjects whose evidence was let go.
 	settled map[evidence.SubjectID][]analytic.Assessment
-	news    news
+	// gone are the subjects let go of because they had ended, by a hash;
+	// unassessed those that changed since they were assessed.
+	gone       map[uint64]struct{}
+	unassessed map[evidence.SubjectID]bool
+	news       news
 }
 
 // Counts are the partition's account.
@@ -61,23 +68,28 @@ type Counts struct {
 	// their findings stand. SettledNames are the first of them.
 	Settled      int
 	SettledNames []string
-	// Late is how often something came for a container that was settled.
+	// Ended is the number of subjects whose evidence was let go because they
+	// had ended long before.
+	Ended int
+	// Late is how often something came for a subject whose evidence was let go.
 	Late int
 }
 
 // New makes an empty partition.
 func New(opt Options) *Partition {
 	return &Partition{
-		opt:      opt,
-		resolver: entity.New(opt.Limits),
-		memory:   baseline.New(),
-		book:     finding.NewBook(),
-		events:   map[event.ID]*event.Event{},
-		watchers: map[baseline.Key]map[evidence.SubjectID]bool{},
-		asked:    map[evidence.SubjectID][]baseline.Key{},
-		found:    map[evidence.SubjectID]bool{},
-		settled:  map[evidence.SubjectID][]analytic.Assessment{},
-		news:     newNews(),
+		opt:        opt,
+		resolver:   entity.New(opt.Limits),
+		memory:     baseline.New(),
+		book:       finding.NewBook(),
+		events:     map[event.ID]*event.Event{},
+		watchers:   map[baseline.Key]map[evidence.SubjectID]bool{},
+		asked:      map[evidence.SubjectID][]baseline.Key{},
+		found:      map[evidence.SubjectID]bool{},
+		settled:    map[evidence.SubjectID][]analytic.Assessment{},
+		gone:       map[uint64]struct{}{},
+		unassessed: map[evidence.SubjectID]bool{},
+		news:       newNews(),
 	}
 }
 
@@ -117,24 +129,28 @@ func (p *Partition) merge(known, again *event.Event) {
 // It never goes back.
 func (p *Partition) Advance(watermark int64) { p.watermark = max(p.watermark, watermark) }
 
+// Held is the number of events that the partition keeps.
+func (p *Partition) Held() int { return len(p.events) }
+
 // Sync brings memory and findings up to date with the events applied.
 func (p *Partition) Sync() {
 	p.settleExcess()
 	dirty := map[evidence.SubjectID]*evidence.Subject{}
 	for _, id := range p.resolver.Dirty() {
-		if _, done := p.settled[id]; done {
-			p.counts.Late++
-			continue
+		if s, ok := p.changed(id); ok {
+			dirty[id] = s
+			p.remember(id, s)
 		}
-		s, _ := p.resolver.Subject(id)
-		dirty[id] = s
-		p.remember(id, s)
 	}
 	again := func(id evidence.SubjectID) {
 		if _, have := dirty[id]; !have {
 			dirty[id], _ = p.resolver.Subject(id)
 		}
 	}
+	for id := range p.unassessed {
+		again(id)
+	}
+	clear(p.unassessed)
 	for k := range p.news.keys {
 		for id := range p.watchers[k] {
 			again(id)
@@ -173,13 +189,7 @@ func (p *Partition) assess(id evidence.SubjectID, s *evidence.Subject) []analyti
 	if s != nil {
 		found, asked = p.opt.Library.Assess(p.context(), s)
 	}
-	for _, k := range p.asked[id] {
-		delete(p.watchers[k], id)
-		if len(p.watchers[k]) == 0 {
-			delete(p.watchers, k)
-		}
-	}
-	delete(p.asked, id)
+	p.unwatch(id)
 	for _, k := range asked {
 		if p.watchers[k] == nil {
 			p.watchers[k] = map[evidence.SubjectID]bool{}
@@ -196,6 +206,17 @@ func (p *Partition) assess(id evidence.SubjectID, s *evidence.Subject) []analyti
 	return found
 }
 
+// unwatch forgets which memory keys a subject's assessment rests on.
+func (p *Partition) unwatch(id evidence.SubjectID) {
+	for _, k := range p.asked[id] {
+		delete(p.watchers[k], id)
+		if len(p.watchers[k]) == 0 {
+			delete(p.watchers, k)
+		}
+	}
+	delete(p.asked, id)
+}
+
 // maxNames bounds the names that an account lists of what a bound pushed out.
 const maxNames = 10
 
@@ -209,14 +230,21 @@ func (p *Partition) settleExcess() {
 				p.settled[id] = found
 			}
 		}
-		p.memory.Settle(id.String())
-		delete(p.found, id)
-		for _, e := range p.resolver.Forget(id) {
-			delete(p.events, e)
-		}
+		p.letGo(id)
 		if p.counts.Settled++; p.counts.Settled <= maxNames {
 			p.counts.SettledNames = append(p.counts.SettledNames, id.String())
 		}
+	}
+}
+
+// letGo lets go of a subject's evidence. What it did stays in memory, and what is
+// said of it in the book.
+func (p *Partition) letGo(id evidence.SubjectID) {
+	p.unwatch(id)
+	p.memory.Settle(id.String())
+	delete(p.found, id)
+	for _, e := range p.resolver.Forget(id) {
+		delete(p.events, e)
 	}
 }
 
@@ -233,6 +261,8 @@ func (p *Partition) Revisions() []finding.Revision { return p.book.Revisions() }
 func (p *Partition) Counts() Counts {
 	c := p.counts
 	c.Counts = p.resolver.Counts()
+	c.Placed += p.counts.Placed // of those let go
+	c.Containers += p.counts.Containers
 	return c
 }
 

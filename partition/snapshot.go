@@ -33,6 +33,7 @@ type snapshot struct {
 	Watermark int64                          `cbor:"8,keyasint"`
 	EdgeNews  []image.Edge                   `cbor:"9,keyasint"`
 	Findings  []storedAssessment             `cbor:"10,keyasint"`
+	Gone      []uint64                       `cbor:"11,keyasint,omitempty"`
 }
 
 // Snapshot gives the partition's state as bytes. Call it after Sync.
@@ -44,7 +45,7 @@ func (p *Partition) Snapshot() ([]byte, error) {
 	s := snapshot{
 		Settled: p.memory.Settled(), Foreign: map[string][]baseline.Sighting{}, Edges: map[string][]image.EdgeNews{},
 		Heard: p.news.heard, Seq: p.news.seq, Watermark: p.watermark,
-		Pending: slices.Collect(maps.Keys(p.news.pending)), EdgeNews: p.resolver.PendingEdges(),
+		Pending: slices.Collect(maps.Keys(p.news.pending)), EdgeNews: p.resolver.PendingEdges(), Gone: slices.Sorted(maps.Keys(p.gone)),
 	}
 	if s.Findings, err = p.storeSettled(codec); err != nil {
 		return nil, err
@@ -84,6 +85,9 @@ func Restore(opt Options, b []byte) (*Partition, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
 	p := New(opt)
+	for _, k := range s.Gone {
+		p.gone[k] = struct{}{}
+	}
 	for _, b := range s.Events {
 		e, err := codec.Decode(b)
 		if err != nil {

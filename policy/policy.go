@@ -79,6 +79,7 @@ type Policy struct {
 
 	scopes   []*Scope // sorted by name
 	fallback *Scope
+	settings bool // the root has settings of its own, beside the defaults
 	// addresses says of networks whether they count as public, where that
 	// differs from reserved. The longest match decides.
 	addresses *bart.Table[bool]
@@ -98,6 +99,10 @@ func Empty(v *Vocabulary) *Policy {
 
 // Scopes lists the scopes by name.
 func (p *Policy) Scopes() []*Scope { return slices.Clone(p.scopes) }
+
+// Says reports whether the policy says anything in a scope: the root, which
+// applies where no scope does, may hold nothing but defaults.
+func (p *Policy) Says(s *Scope) bool { return s.Name != "" || p.settings }
 
 // TrustsSomewhere reports whether some scope lists an image, by name or digest,
 // among those that it trusts: which matters where nobody knows the scope.
@@ -244,6 +249,17 @@ func (s *Scope) Setting(analytic, name string) Value {
 		}
 	}
 	return Value{}
+}
+
+// Overrides reports whether an analytic has tunables of its own in this scope,
+// or in what it inherits from.
+func (s *Scope) Overrides(analytic string) bool {
+	for at := s; at != nil; at = at.parent {
+		if len(at.tunables[analytic]) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Tunable is the value of an analytic's own tunable, or of the setting that it

@@ -1,0 +1,70 @@
+package entity
+
+import (
+	"slices"
+
+	"tidewaiter/evidence"
+)
+
+// EndedBefore lists the subjects that ended before an instant, in order: a
+// container whose last exit no start follows, a deleted pod, and what registries
+// took in, which ends when it is told.
+func (r *Resolver) EndedBefore(at int64) []evidence.SubjectID {
+	r.settle()
+	var out []evidence.SubjectID
+	for _, s := range r.sites {
+		for c := range s.records() {
+			if c.isSubject() && c.endedBefore(at) {
+				out = append(out, c.subjectID())
+			}
+		}
+	}
+	for id, e := range r.publications {
+		if e.Time.At < at {
+			out = append(out, id)
+		}
+	}
+	slices.SortFunc(out, evidence.SubjectID.Compare)
+	return out
+}
+
+// Extent is how many behaviour events are placed in a subject, and how many
+// containers it has.
+func (r *Resolver) Extent(id evidence.SubjectID) (placed, containers int) {
+	s := r.sites[id.Place]
+	if s == nil || s.record(id) == nil {
+		return 0, 0
+	}
+	for _, m := range s.record(id).all() {
+		placed += m.acts.len()
+		if m.pod == nil {
+			containers++
+		}
+	}
+	return placed, containers
+}
+
+// LetWaitGo lets go of behaviour recorded before an instant that belongs to no
+// container: whatever could have told otherwise has had its time. What places
+// others or names addresses stays.
+func (r *Resolver) LetWaitGo(before int64) {
+	r.settle()
+	for {
+		oldest, ok := r.waiting.first()
+		if !ok || oldest.when() >= before {
+			break
+		}
+		r.counts.tally(oldest.act)
+		r.release(oldest.act)
+	}
+	r.settle()
+}
+
+func (c *container) endedBefore(at int64) bool {
+	if c.pod != nil {
+		_, to := c.podTimes()
+		return to < at
+	}
+	n, begun := len(c.links.ends), len(c.links.starts)
+	return n > 0 && c.links.ends[n-1] < at && (begun == 0 || c.links.starts[begun-1] <= c.links.ends[n-1])
+}

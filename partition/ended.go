@@ -1,0 +1,85 @@
+package partition
+
+import (
+	"encoding/binary"
+	"time"
+
+	"tidewaiter/baseline"
+	"tidewaiter/evidence"
+)
+
+// A recording of a day holds a million containers, and most of them end after
+// minutes. Once a subject has ended, and every record that can still change it
+// has had its time to come, its evidence is let go, unless there is a finding
+// about it. What it did stays in memory.
+
+// afterEnd is how long after its end a subject is kept, beside the lateness that
+// the watermark knows of: clocks differ, and a window may begin at the end.
+const afterEnd = int64(20 * time.Minute)
+
+// goneKey is a hash by which subjects are known that were let go.
+func goneKey(id evidence.SubjectID) uint64 {
+	k := baseline.NewKey("gone", id.Kind, id.Place.String(), id.ID)
+	return binary.BigEndian.Uint64(k[:])
+}
+
+func (p *Partition) isGone(id evidence.SubjectID) bool {
+	if len(p.gone) == 0 {
+		return false
+	}
+	_, gone := p.gone[goneKey(id)]
+	return gone
+}
+
+// Tidy lets go of subjects that ended so long before the watermark that nothing
+// can come for them any more, if more events are held than Options.Hold says.
+// It costs less than Sync: findings follow there.
+func (p *Partition) Tidy() {
+	if p.opt.Hold == 0 || len(p.events) <= p.opt.Hold {
+		return
+	}
+	for _, id := range p.resolver.Dirty() {
+		if s, ok := p.changed(id); ok {
+			p.remember(id, s)
+			p.unassessed[id] = true
+		}
+	}
+	p.resolver.LetWaitGo(p.watermark - afterEnd)
+	for _, id := range p.resolver.Released() {
+		delete(p.events, id)
+	}
+	for _, id := range p.resolver.EndedBefore(p.watermark - afterEnd) {
+		s, ok := p.resolver.Subject(id)
+		if !ok || p.found[id] && !p.unassessed[id] {
+			continue
+		}
+		delete(p.unassessed, id)
+		if len(p.assess(id, s)) > 0 {
+			continue
+		}
+		placed, containers := p.resolver.Extent(id)
+		p.counts.Placed += placed
+		p.counts.Containers += containers
+		p.letGo(id)
+		p.gone[goneKey(id)] = struct{}{}
+		p.counts.Ended++
+	}
+}
+
+// changed gives a subject whose evidence changed, nil if nothing is known of it
+// any more. ok is false if its evidence was let go: what comes now is late.
+func (p *Partition) changed(id evidence.SubjectID) (s *evidence.Subject, ok bool) {
+	_, settled := p.settled[id]
+	gone := p.isGone(id)
+	if !settled && !gone {
+		s, _ = p.resolver.Subject(id)
+		return s, true
+	}
+	p.counts.Late++
+	if gone {
+		for _, e := range p.resolver.Forget(id) {
+			delete(p.events, e)
+		}
+	}
+	return nil, false
+}
