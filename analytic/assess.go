@@ -368,19 +368,26 @@ func (ev *evaluation) hit(d *detection, sig *signal, members map[int]bool) (Hit,
 func (ev *evaluation) legs(d *detection, members map[int]bool) []Leg {
 	var out []Leg
 	for _, l := range d.legs {
-		got := Leg{Name: l.name, Optional: l.optional, Missing: l.missing, State: Blind}
+		got := Leg{Name: l.name, Optional: l.optional, Missing: l.missing, What: l.what, State: Blind}
+		outside := false
 		for _, f := range ev.on(string(l.kind)) {
 			holds, err := l.when.holds(ev.vars.of(d.ID, f))
 			if err != nil {
 				ev.fault(err)
 			}
-			if holds && (len(d.chains) == 0 || members[f] || !ev.behaviour(l.kind)) {
+			switch {
+			case !holds:
+			case len(d.chains) == 0 || members[f] || !ev.behaviour(l.kind):
 				got.Facts = append(got.Facts, f)
+			default:
+				outside = true
 			}
 		}
 		switch sight := ev.subject.Sight[l.kind]; {
 		case len(got.Facts) > 0:
 			got.State = Seen
+		case outside:
+			got.State = Outside
 		case sight == evidence.Observable:
 			got.State = Absent
 		case sight == evidence.Untied:

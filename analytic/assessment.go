@@ -19,6 +19,9 @@ type Assessment struct {
 	Analytics []Raised
 	// Scope is the policy scope that applied, "" for none.
 	Scope string
+	// NoPolicy is set when the policy says nothing about the subject: no scope
+	// applied, and it has no settings outside scopes.
+	NoPolicy bool
 
 	Severity   Severity
 	Score      float64
@@ -39,8 +42,6 @@ type Assessment struct {
 	// arrives in time can change what rests on absence or on "first"; 0 if
 	// nothing does.
 	FinalAt int64
-	// Learning is set when a signal was only noted because memory is young.
-	Learning bool
 	// History is set when the last behaviour lies in history: such a chain is
 	// not reported.
 	History bool
@@ -79,9 +80,11 @@ type LegState string
 // The states of a leg.
 const (
 	Seen   LegState = "seen"
-	Absent LegState = "absent" // sources that tell it were working and told nothing
-	Untied LegState = "untied" // sources told such things then, but nothing ties them to this subject
-	Blind  LegState = "blind"  // no source here told such things then
+	Absent LegState = "absent" // sources that tell it were working and told nothing that fits it
+	// Outside: records fit it, but none lies where the analytic's chains look.
+	Outside LegState = "outside"
+	Untied  LegState = "untied" // sources told such things then, but nothing ties them to this subject
+	Blind   LegState = "blind"  // no source here told such things then
 )
 
 // Leg is one part of a family's story.
@@ -90,7 +93,9 @@ type Leg struct {
 	State    LegState
 	Optional bool
 	Missing  string // what its absence means, for people
-	Facts    []int
+	// What says what kind of record is missing, "" for any.
+	What  string
+	Facts []int
 }
 
 // Item is one fact to cite.

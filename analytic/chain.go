@@ -337,7 +337,11 @@ func (t *telling) before(f, g int) bool {
 	case b.Time.SurelyPrecedes(a.Time, 0):
 		return false
 	}
-	return a.Origin.File != b.Origin.File || a.Origin.Compare(b.Origin) < 0
+	if a.Origin.File != b.Origin.File {
+		return true
+	}
+	order := a.Origin.Compare(b.Origin)
+	return order < 0 || order == 0 && a.ID != b.ID // one record can tell two things
 }
 
 // slackBetween is the skew to allow between two events' clocks: none between

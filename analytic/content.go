@@ -185,6 +185,8 @@ type legDecl struct {
 	// Optional legs do not lower confidence when they are missing.
 	Optional bool   `yaml:"optional"`
 	Missing  string `yaml:"missing"` // what its absence means, for people
+	// What says which records fit, where not every one of the kind does.
+	What string `yaml:"what"`
 }
 
 // detectionFile is the form of a detection's file.

@@ -15,6 +15,7 @@ const maxItems = 200
 // assessment, children inside.
 func (ev *evaluation) family(detections []*detection) (Assessment, bool) {
 	a := Assessment{Subject: ev.subject.ID, Container: ev.container(), Family: detections[0].Family, Scope: ev.scope.Name, Cause: ev.cause()}
+	a.NoPolicy = !ev.ctx.Policy.Says(ev.scope)
 	if a.Pod = ev.subject.Pod; a.Pod != nil {
 		a.Containers = ev.subject.Containers
 	}
@@ -87,7 +88,6 @@ func (ev *evaluation) judge(a *Assessment, chain int) {
 		if ev.lib.signals[h.Signal].unseen == "" {
 			continue
 		}
-		a.Learning = a.Learning || h.Learning
 		a.FinalAt = max(a.FinalAt, ev.begin)
 	}
 }

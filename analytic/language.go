@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
 
 	"tidewaiter/evidence"
 	"tidewaiter/policy"
@@ -31,6 +32,7 @@ type Library struct {
 	signals    map[string]*signal
 	scoring    scoring
 	detections []*detection
+	adapter    types.Adapter // makes CEL's values
 }
 
 // memory is a compiled memoryDecl.
@@ -73,6 +75,7 @@ type leg struct {
 	when     condition
 	optional bool
 	missing  string
+	what     string
 }
 
 // Load reads and compiles every detection of a folder. All faults are reported
@@ -99,7 +102,7 @@ func Compile(files map[string][]byte) (*Library, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Library{vocabulary: v, settings: v.Settings, signals: map[string]*signal{}}
+	l := &Library{vocabulary: v, settings: v.Settings, signals: map[string]*signal{}, adapter: comp.base.CELTypeAdapter()}
 	faults := []error{l.compileSignals(comp, c), l.compileScoring(comp, c)}
 	for _, d := range c.detections {
 		compiled, err := l.compileDetection(comp, d)
@@ -188,7 +191,7 @@ func (l *Library) compileDetection(comp *compiler, d *detectionFile) (*detection
 		decl.When.File = d.file
 		cond, err := comp.compile(decl.When, decl.On, cel.BoolType)
 		faults = append(faults, err)
-		out.legs = append(out.legs, leg{decl.Name, evidence.Kind(decl.On), cond, decl.Optional, decl.Missing})
+		out.legs = append(out.legs, leg{decl.Name, evidence.Kind(decl.On), cond, decl.Optional, decl.Missing, decl.What})
 	}
 	for i, name := range d.Signals {
 		s, ok := l.signals[name]

@@ -1,8 +1,11 @@
 package analytic
 
 import (
+	"cmp"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tidewaiter/command"
@@ -139,6 +142,7 @@ type EndpointView struct {
 	Host    string   `cel:"host"`    // name or address
 	Address string   `cel:"address"` // "" for a name
 	Port    int      `cel:"port"`
+	Text    string   `cel:"text"` // host and port as people write them, IPv6 in brackets; the host alone without a port
 	Scheme  string   `cel:"scheme"`
 	Public  bool     `cel:"public"` // outside the site; a name counts unless it is plainly local
 	Names   []string `cel:"names"`  // names that the address was known by
@@ -200,7 +204,7 @@ type ArrivalView struct {
 func imageView(p *policy.Policy, c *evidence.Container) ImageView {
 	r := c.Image.Reference
 	v := ImageView{
-		Reference: c.Image.Name(), Registry: r.Domain(), Repository: r.Repository(), Tag: r.Tag(),
+		Reference: cmp.Or(r.String(), c.Image.Canonical.String()), Registry: r.Domain(), Repository: r.Repository(), Tag: r.Tag(),
 		Mutable: r.Mutable(), NoTag: r.TagImplicit(), Invalid: r.Form() == image.Invalid,
 		Digest: c.Image.Canonical.String(), Origin: string(c.Image.Origin),
 		IPRegistry: r.IPRegistry(), IDN: r.IDN(), Published: c.Image.Published,
@@ -270,7 +274,10 @@ func requestView(f evidence.Fact) RequestView {
 }
 
 func endpointView(p *policy.Policy, host string, addr netip.Addr, port int, scheme string, names []string) EndpointView {
-	v := EndpointView{Host: host, Port: port, Scheme: scheme, Names: names, addr: addr}
+	v := EndpointView{Host: host, Port: port, Text: host, Scheme: scheme, Names: names, addr: addr}
+	if port > 0 {
+		v.Text = net.JoinHostPort(host, strconv.Itoa(port))
+	}
 	if addr.IsValid() {
 		v.Address, v.Public = addr.String(), p.IsPublic(addr)
 		system := p.System(addr)

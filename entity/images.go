@@ -353,6 +353,9 @@ func (st *imageStore) identify(ref image.Reference, told []image.Digest, made ev
 			}
 		}
 	}
+	if a := lastOf(st.resolved, ref.Key(), upTo); a != nil && related[a.event.Body.(*event.ImageResolved).Digest] {
+		id.arrivals = append(id.arrivals, a.event) // what the name meant here
+	}
 	slices.SortFunc(id.arrivals, compareEvents)
 	id.arrivals = slices.Compact(id.arrivals)
 	return id

@@ -63,7 +63,7 @@ func TestTheImageThatATagMeant(t *testing.T) {
 		s.image(1, event.ImagePull, "web:1", image.Digest{})
 		s.create(10, containerA, "web:1")
 		s.add(20, event.Dockerd, &event.ImageResolved{Reference: image.Parse("web:1"), Digest: sum(2)})
-		s.made(containerA, evidence.OriginRegistry, digests(sum(1)), "arrival pull")
+		s.made(containerA, evidence.OriginRegistry, digests(sum(1)), "arrival", "arrival pull")
 	})
 	t.Run("what the look-up says of the container wins", func(t *testing.T) {
 		s := newStory(t)

@@ -71,7 +71,7 @@ type Task struct {
 	Namespace string
 	// ExecID is the id of the exec, "" for the container's own process.
 	ExecID string
-	PID    int
+	PID    int // 0 where the source tells only that it started
 	// ExitCode is set for exit.
 	ExitCode int
 }

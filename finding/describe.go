@@ -10,16 +10,18 @@ import (
 	"tidewaiter/evidence"
 )
 
-// Describe puts a fact into a few words. The words may hold text from the
-// logs: escape them for people.
-func Describe(f evidence.Fact) string {
+// Describe puts a fact about an image, or a container of it, into a few words.
+// The words may hold text from the logs: escape them for people.
+func Describe(f evidence.Fact, of evidence.Image) string {
 	switch b := f.Event.Body.(type) {
 	case *event.Image:
-		return describeImage(b)
+		return describeImage(b, of)
+	case *event.ImageResolved:
+		return "the registry named " + b.Digest.String() + " for " + b.Reference.String()
 	case *event.Container:
-		return describeContainer(b)
+		return describeContainer(b, of)
 	case *event.Task:
-		return fmt.Sprintf("task %s, process %d", b.Action, b.PID)
+		return describeTask(b)
 	case *event.ExecStarted:
 		return "exec: " + b.Command
 	case *event.Process:
@@ -87,9 +89,9 @@ func asked(p event.Principal, verb event.APIVerb, o event.ObjectRef, spec *event
 	return s
 }
 
-func describeImage(b *event.Image) string {
+func describeImage(b *event.Image, of evidence.Image) string {
 	s := string(b.Action)
-	if n := b.Reference.String(); n != "" {
+	if n := of.Call(b.Reference); n != "" {
 		s += " " + n
 	}
 	if !b.Digest.IsZero() && b.Reference.Digest() != b.Digest {
@@ -98,17 +100,25 @@ func describeImage(b *event.Image) string {
 	return s
 }
 
-func describeContainer(b *event.Container) string {
+func describeContainer(b *event.Container, of evidence.Image) string {
 	s := string(b.Action)
 	if b.Name != "" {
 		s += " " + b.Name
 	} else {
 		s += " " + shorten(b.ID)
 	}
-	if n := b.Image.String(); n != "" && b.Action == event.ContainerCreate {
+	if n := of.Call(b.Image); n != "" && b.Action == event.ContainerCreate {
 		s += " of " + n
 	}
 	return s
+}
+
+// describeTask leaves out a process that the source does not tell.
+func describeTask(b *event.Task) string {
+	if b.PID == 0 {
+		return "task " + string(b.Action)
+	}
+	return fmt.Sprintf("task %s, process %d", b.Action, b.PID)
 }
 
 func describeProcess(f evidence.Fact, p *event.Process) string {

@@ -36,6 +36,9 @@ func TestDescribe(t *testing.T) {
 		{"without a name the id is cut as people know it", evidence.Exit, &event.Container{Action: event.ContainerExit, ID: containerID}, nil, "exit 3f4e8c2a9b1d"},
 		{"a free name is not cut", evidence.Start, &event.Container{Action: event.ContainerStart, ID: "a-name-that-somebody-chose"}, nil, "start a-name-that-somebody-chose"},
 		{"a task", evidence.Start, &event.Task{Action: event.TaskStart, PID: 4021}, nil, "task start, process 4021"},
+		{"a task whose process the source does not tell", evidence.Start, &event.Task{Action: event.TaskStart}, nil, "task start"},
+		{"what a tag meant", evidence.Arrival, &event.ImageResolved{Reference: web, Digest: digest(digestA)}, nil,
+			"the registry named " + digestA + " for registry.example/shop/web:1.4"},
 		{"an exec through the runtime", evidence.Command, &event.ExecStarted{Command: "sh -c id"}, nil, "exec: sh -c id"},
 
 		{"the runtime's helper creates a container", evidence.Creation, &event.Process{PID: 9, Exe: "/usr/bin/runc", Args: []string{"runc", "create", containerID}}, nil,
@@ -82,7 +85,7 @@ func TestDescribe(t *testing.T) {
 		{"a body that has no words of its own", evidence.Start, &event.NetworkAttachment{}, nil, "start"},
 	} {
 		f := evidence.Fact{Kind: c.kind, Event: happened(at(0), c.body), Connection: c.connection}
-		if got := Describe(f); got != c.want {
+		if got := Describe(f, evidence.Image{}); got != c.want {
 			t.Errorf("%s: %q, want %q", c.why, got, c.want)
 		}
 	}
@@ -97,7 +100,7 @@ func TestDescribeTakesEveryBody(t *testing.T) {
 		}
 		for _, kind := range evidence.Kinds() {
 			for _, conn := range []*evidence.ConnectionFact{nil, {}} {
-				if got := Describe(evidence.Fact{Kind: kind, Event: happened(at(0), body), Connection: conn}); got == "" {
+				if got := Describe(evidence.Fact{Kind: kind, Event: happened(at(0), body), Connection: conn}, evidence.Image{}); got == "" {
 					t.Errorf("%s as %s: no words", body.Kind(), kind)
 				}
 			}

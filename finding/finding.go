@@ -8,6 +8,7 @@ package finding
 import (
 	"cmp"
 	"encoding/hex"
+	"math"
 	"slices"
 	"strings"
 
@@ -110,6 +111,7 @@ type Leg struct {
 	Name    string
 	State   analytic.LegState
 	Missing string // what cannot be told without it
+	What    string // which records fit it, "" for every one of its kind
 }
 
 // Detail says why a leg is missing and what that means; "" if it was seen.
@@ -118,7 +120,12 @@ func (l Leg) Detail() string {
 	case analytic.Seen:
 		return ""
 	case analytic.Absent:
+		if l.What != "" {
+			return "its sources were working and recorded no " + l.What
+		}
 		return "its sources were working and recorded none"
+	case analytic.Outside:
+		return "recorded, but only outside the window in which it counts"
 	case analytic.Untied:
 		return "recorded here, but nothing ties such records to this container; " + l.Missing + " cannot be told"
 	}
@@ -188,17 +195,23 @@ func compose(id string, as []*analytic.Assessment) Finding {
 	slices.SortFunc(f.Evidence, func(a, b Evidence) int {
 		return cmp.Or(a.Event.Time.Compare(b.Event.Time), a.Event.ID.Compare(b.Event.ID), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Subject, b.Subject))
 	})
-	for _, e := range f.Evidence {
+	f.First, f.Last = bounds(f.Evidence)
+	f.Title = title(worst)
+	return f
+}
+
+// bounds are the first and last time of evidence in order, 0 if none is known.
+func bounds(evidence []Evidence) (first, last int64) {
+	for _, e := range evidence {
 		if e.Event.Time.IsZero() {
 			continue
 		}
-		if f.First == 0 {
-			f.First = e.Event.Time.At
+		if first == 0 {
+			first = e.Event.Time.At
 		}
-		f.Last = e.Event.Time.At
+		last = e.Event.Time.At
 	}
-	f.Title = title(worst)
-	return f
+	return first, last
 }
 
 // addSignals adds the reasons of one more subject. A reason is told once, and
@@ -224,21 +237,33 @@ func (f *Finding) addSignals(a *analytic.Assessment) {
 // addEvidence adds what is cited about the subject that is added next.
 func (f *Finding) addEvidence(a *analytic.Assessment) {
 	for _, it := range a.Evidence {
-		f.Evidence = append(f.Evidence, Evidence{it.Fact.Event, it.Fact.Kind, len(f.Subjects), it.Fact.Container, it.Leg, it.Signals, Describe(it.Fact)})
+		f.Evidence = append(f.Evidence, Evidence{it.Fact.Event, it.Fact.Kind, len(f.Subjects), it.Fact.Container, it.Leg, it.Signals, Describe(it.Fact, imageOf(a, it.Fact))})
 	}
+}
+
+// imageOf is the image of the container that a fact is of, of a pod's as a
+// whole that of the container that the story is about.
+func imageOf(a *analytic.Assessment, f evidence.Fact) evidence.Image {
+	switch {
+	case f.Container >= 0 && f.Container < len(a.Containers):
+		return a.Containers[f.Container].Image
+	case a.Container != nil:
+		return a.Container.Image
+	}
+	return evidence.Image{}
 }
 
 func (f *Finding) addLegs(a *analytic.Assessment) {
 	for _, l := range a.Legs {
-		f.Legs = append(f.Legs, Leg{l.Name, l.State, l.Missing})
+		f.Legs = append(f.Legs, Leg{l.Name, l.State, l.Missing, l.What})
 	}
 }
 
 func (f *Finding) addNotes(a *analytic.Assessment) {
-	if a.Learning {
-		f.Notes = append(f.Notes, "memory is younger than the learning period: what was never seen before is noted and not counted")
+	if noted := f.onlyNoted(); len(noted) > 0 {
+		f.Notes = append(f.Notes, "memory is younger than the learning period: "+strings.Join(noted, ", ")+" only noted, not counted")
 	}
-	if a.Scope == "" && !slices.ContainsFunc(a.Hits, func(h analytic.Hit) bool { return h.Signal == "" }) {
+	if a.NoPolicy && !slices.ContainsFunc(a.Hits, func(h analytic.Hit) bool { return h.Signal == "" }) {
 		f.Notes = append(f.Notes, "no policy scope applies: nothing is known to be approved or not")
 	}
 	if a.Container != nil && a.Container.PodInferred {
@@ -249,6 +274,26 @@ func (f *Finding) addNotes(a *analytic.Assessment) {
 	}
 	f.Notes = append(f.Notes, a.Faults...)
 }
+
+// onlyNoted names the signals that do not count because memory is young.
+// Others that rest on memory may count: each of its kinds has its own age.
+func (f *Finding) onlyNoted() []string {
+	var names []string
+	for _, s := range f.Signals {
+		if s.Learning {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// Points is the score as it is shown: of 100, and rounded down, so that it
+// never looks like one of the next severity.
+func (f *Finding) Points() int { return Points(min(max(f.Score, 0), 100)) }
+
+// Points rounds a score down. What floating-point numbers lack to a threshold,
+// scoring forgives, and so does this.
+func Points(score float64) int { return int(math.Floor(score + 1e-9)) }
 
 // title says what, where and why now.
 func title(a *analytic.Assessment) string {

@@ -187,11 +187,12 @@ func TestNotesSayWhatLimitsAFinding(t *testing.T) {
 		want   []string
 	}{
 		{"everything is known", func(*analytic.Assessment) {}, nil},
-		{"memory is young", func(a *analytic.Assessment) { a.Learning = true }, []string{
-			"memory is younger than the learning period: what was never seen before is noted and not counted",
-		}},
-		{"no policy", func(a *analytic.Assessment) { a.Scope = "" }, []string{noScope}},
-		{"no policy and no signals that could need one", func(a *analytic.Assessment) { a.Scope, a.Hits = "", []analytic.Hit{{}} }, nil},
+		{"memory is young", func(a *analytic.Assessment) {
+			a.Hits = []analytic.Hit{{Signal: "image-new", Learning: true}, {Signal: "egress-new", Points: 6}, {Signal: "principal-unusual", Learning: true}}
+		}, []string{"memory is younger than the learning period: image-new, principal-unusual only noted, not counted"}},
+		{"no policy", func(a *analytic.Assessment) { a.Scope, a.NoPolicy = "", true }, []string{noScope}},
+		{"settings outside scopes apply", func(a *analytic.Assessment) { a.Scope = "" }, nil},
+		{"no policy and no signals that could need one", func(a *analytic.Assessment) { a.Scope, a.NoPolicy, a.Hits = "", true, []analytic.Hit{{}} }, nil},
 		{"its pod is inferred", func(a *analytic.Assessment) {
 			c := *a.Container
 			c.PodInferred = true
@@ -216,10 +217,11 @@ func TestNotesSayWhatLimitsAFinding(t *testing.T) {
 
 func TestAMissingLegSaysWhatItMeans(t *testing.T) {
 	want := map[analytic.LegState]string{
-		analytic.Seen:   "",
-		analytic.Absent: "its sources were working and recorded none",
-		analytic.Untied: "recorded here, but nothing ties such records to this container; whom it contacted cannot be told",
-		analytic.Blind:  "no source here records it; whom it contacted cannot be told",
+		analytic.Seen:    "",
+		analytic.Absent:  "its sources were working and recorded none",
+		analytic.Outside: "recorded, but only outside the window in which it counts",
+		analytic.Untied:  "recorded here, but nothing ties such records to this container; whom it contacted cannot be told",
+		analytic.Blind:   "no source here records it; whom it contacted cannot be told",
 	}
 	a := assessed(subject("web"))
 	a.Legs = nil
@@ -233,6 +235,43 @@ func TestAMissingLegSaysWhatItMeans(t *testing.T) {
 	for _, l := range f.Legs {
 		if l.Detail() != want[l.State] {
 			t.Errorf("%s: %q, want %q", l.State, l.Detail(), want[l.State])
+		}
+	}
+	narrow := Leg{State: analytic.Absent, What: "connection to a public address"}
+	if got := narrow.Detail(); got != "its sources were working and recorded no connection to a public address" {
+		t.Errorf("a leg that not every record fits: %q", got)
+	}
+}
+
+// An image that came from no registry is told by the name that was typed; the
+// finding's cause and id know nothing of that.
+func TestAnImageOfNoRegistryIsToldByItsName(t *testing.T) {
+	tell := func(typed string, origin evidence.ImageOrigin) (Finding, string) {
+		ref := image.ParseDocker(typed)
+		a := assessed(subject("web"), evidenceOf(cited("creation", evidence.Fact{Kind: evidence.Creation,
+			Event: happened(at(1), &event.Container{Action: event.ContainerCreate, ID: containerID, Name: "web", Image: ref})})...))
+		a.Hits, a.Container.Image.Reference, a.Container.Image.Origin = nil, ref, origin
+		return composed(a), idOf(a)
+	}
+	for _, c := range []struct {
+		typed  string
+		origin evidence.ImageOrigin
+		want   string
+	}{
+		{"sys-update:latest", evidence.OriginBuild, "sys-update:latest"},
+		{"sys-update", evidence.OriginCommit, "sys-update:latest"},
+		{"team/app:2", evidence.OriginLoad, "team/app:2"},
+		{"docker.io/library/app:2", evidence.OriginImport, "docker.io/library/app:2"},
+		{"registry.example/app:2", evidence.OriginLocal, "registry.example/app:2"},
+		{"nginx:1", evidence.OriginRegistry, "docker.io/library/nginx:1"},
+		{"nginx:1", evidence.OriginUnknown, "docker.io/library/nginx:1"},
+	} {
+		f, id := tell(c.typed, c.origin)
+		if f.Title != c.want+" in web on node1" || f.Evidence[0].Says != "create web of "+c.want || f.unmapped().Entities[0].Image != c.want {
+			t.Errorf("%s (%s): title %q, record %q, entity %q", c.typed, c.origin, f.Title, f.Evidence[0].Says, f.unmapped().Entities[0].Image)
+		}
+		if _, other := tell("registry.example/other:1", evidence.OriginRegistry); id != other || f.Cause != digestA {
+			t.Errorf("%s (%s): id %s, cause %s", c.typed, c.origin, id, f.Cause)
 		}
 	}
 }

@@ -18,6 +18,9 @@ import (
 // findings are written in, class Detection Finding (2004).
 const OCSFVersion = "1.6.0"
 
+// product names this program in what it writes.
+const product = "tidewaiter"
+
 // OCSF is a finding as an OCSF Detection Finding. Times are milliseconds since
 // 1970, as the schema demands; docs/formats/finding.md says where what stands.
 type OCSF struct {
@@ -187,20 +190,23 @@ type ocsfQuery struct {
 
 // Unmapped is what OCSF has no place for.
 type Unmapped struct {
-	Family       string           `json:"family"`
-	State        State            `json:"state"`
-	SupersededBy string           `json:"superseded_by,omitempty"`
-	Score        float64          `json:"score"`
-	Scope        string           `json:"scope,omitempty"`
-	Owner        string           `json:"owner"`
-	Cause        string           `json:"cause,omitempty"`
-	Chain        string           `json:"chain,omitempty"`
-	Entities     []Entity         `json:"entities"`
-	Legs         []UnmappedLeg    `json:"legs"`
-	Signals      []UnmappedSignal `json:"signals"`
-	Notes        []string         `json:"notes"`
-	ToSettle     []string         `json:"to_settle"`
-	Omitted      int              `json:"omitted_evidence,omitempty"`
+	Family       string  `json:"family"`
+	State        State   `json:"state"`
+	SupersededBy string  `json:"superseded_by,omitempty"`
+	Score        float64 `json:"score"`
+	Confidence   float64 `json:"confidence"`
+	Scope        string  `json:"scope,omitempty"`
+	Owner        string  `json:"owner"`
+	Cause        string  `json:"cause,omitempty"`
+	Chain        string  `json:"chain,omitempty"`
+	// Analytics says which techniques each analytic stands for.
+	Analytics []UnmappedAnalytic `json:"analytics"`
+	Entities  []Entity           `json:"entities"`
+	Legs      []UnmappedLeg      `json:"legs"`
+	Signals   []UnmappedSignal   `json:"signals"`
+	Notes     []string           `json:"notes"`
+	ToSettle  []string           `json:"to_settle"`
+	Omitted   int                `json:"omitted_evidence,omitempty"`
 }
 
 // Entity is one affected thing by every key that is known of it. A key that is
@@ -225,12 +231,20 @@ type Entity struct {
 	ImageOrigin   string   `json:"image_origin,omitempty"`
 }
 
-// UnmappedLeg is a leg and its state: seen, absent, untied or blind.
+// UnmappedLeg is a leg and its state: seen, absent, outside, untied or blind.
 type UnmappedLeg struct {
 	Leg     string            `json:"leg"`
 	State   analytic.LegState `json:"state"`
 	Missing string            `json:"missing,omitempty"`
+	What    string            `json:"what,omitempty"` // which records fit it; "" for every one of its kind
 	Detail  string            `json:"detail,omitempty"`
+}
+
+// UnmappedAnalytic is a raised analytic with its own techniques: OCSF has one
+// list for all.
+type UnmappedAnalytic struct {
+	Analytic   string   `json:"analytic"`
+	Techniques []string `json:"techniques"`
 }
 
 // UnmappedSignal is a reason.
@@ -253,9 +267,9 @@ func (f *Finding) OCSF(raw Raw, version string) OCSF {
 	o := OCSF{
 		CategoryUID: 2, CategoryName: "Findings", ClassUID: 2004, ClassName: "Detection Finding",
 		StartTime: millis(f.First), EndTime: millis(f.Last), Time: millis(f.Last),
-		Message: f.Title, ConfidenceScore: int(f.Confidence*100 + 0.5), RiskScore: int(min(max(f.Score, 0), 100) + 0.5),
+		Message: f.Title, ConfidenceScore: int(f.Confidence*100 + 0.5), RiskScore: f.Points(),
 		IsAlert:  f.Severity >= analytic.Low && f.State != Withdrawn && f.State != Superseded,
-		Metadata: ocsfMetadata{OCSFVersion, ocsfProduct{"tidewaiter", "tidewaiter", version}, f.eventUID()},
+		Metadata: ocsfMetadata{OCSFVersion, ocsfProduct{product, product, version}, f.eventUID()},
 	}
 	o.activity(f.State)
 	o.SeverityID = int(f.Severity) // Informational is 1, Critical 5
@@ -456,17 +470,20 @@ func data(e Evidence, raw Raw) EvidenceData {
 
 func (f *Finding) unmapped() Unmapped {
 	u := Unmapped{
-		Family: f.Family, State: f.State, SupersededBy: f.SupersededBy, Score: f.Score, Scope: f.Scope,
+		Family: f.Family, State: f.State, SupersededBy: f.SupersededBy, Score: f.Score, Confidence: f.Confidence, Scope: f.Scope,
 		Owner: f.Owner, Cause: f.Cause, Chain: f.Chain, Omitted: f.Omitted,
-		Entities: []Entity{}, Legs: []UnmappedLeg{}, Signals: []UnmappedSignal{},
+		Analytics: []UnmappedAnalytic{}, Entities: []Entity{}, Legs: []UnmappedLeg{}, Signals: []UnmappedSignal{},
 		Notes: append([]string{}, f.Notes...), ToSettle: append([]string{}, f.Clear...),
+	}
+	for _, a := range f.Analytics {
+		u.Analytics = append(u.Analytics, UnmappedAnalytic{a.ID, append([]string{}, a.Techniques...)})
 	}
 	for _, s := range f.Subjects {
 		u.Entities = append(u.Entities, entityOf(s, s.Container))
 	}
 	u.Entities = append(u.Entities, f.further()...)
 	for _, l := range f.Legs {
-		leg := UnmappedLeg{Leg: l.Name, State: l.State, Detail: l.Detail()}
+		leg := UnmappedLeg{Leg: l.Name, State: l.State, What: l.What, Detail: l.Detail()}
 		if l.State != analytic.Seen {
 			leg.Missing = l.Missing
 		}

@@ -126,7 +126,7 @@ func shapes() map[string]Finding {
 		"no evidence":  of(func(a *analytic.Assessment) { a.Evidence = nil }),
 		"no technique": of(func(a *analytic.Assessment) { a.Analytics = []analytic.Raised{{ID: "AN1"}} }),
 		"beyond the scale": of(func(a *analytic.Assessment) {
-			a.Score, a.Confidence, a.Omitted, a.Learning, a.Faults = 1234.5, 1, 9, true, []string{"fault"}
+			a.Score, a.Confidence, a.Omitted, a.NoPolicy, a.Faults = 1234.5, 1, 9, true, []string{"fault"}
 		}),
 		"below the scale": of(func(a *analytic.Assessment) { a.Score, a.Confidence = -50, 0 }),
 	}
@@ -219,11 +219,13 @@ func TestScoresAreWholeNumbersInRange(t *testing.T) {
 		score, confidence float64
 		want              string
 	}{
-		{45.5, 0.6, "risk 46, 60 Medium 2"},
+		{45.5, 0.6, "risk 45, 60 Medium 2"},
 		{-3, 0, "risk 0, 0 Low 1"},
 		{250, 1, "risk 100, 100 High 3"},
 		{0.4, 0.499, "risk 0, 50 Low 1"},
-		{99.5, 0.5, "risk 100, 50 Medium 2"},
+		{57.6, 0.5, "risk 57, 50 Medium 2"},
+		{58 - 1e-12, 0.5, "risk 58, 50 Medium 2"},
+		{99.5, 0.5, "risk 99, 50 Medium 2"},
 		{1, 0.75, "risk 1, 75 High 3"},
 	} {
 		f := composed(assessed(subject("web"), score(c.score), func(a *analytic.Assessment) { a.Confidence = c.confidence }))

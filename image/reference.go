@@ -267,6 +267,25 @@ func (r Reference) String() string {
 	return r.raw
 }
 
+// NamesRegistry reports whether the text names a registry. Docker reads a name
+// without one as Docker Hub's, also that of an image that was never there.
+func (r Reference) NamesRegistry() bool {
+	if r.form != Named {
+		return false
+	}
+	host, _, found := strings.Cut(stripScheme(strings.TrimSpace(r.raw)), "/")
+	return found && (strings.ContainsAny(host, ".:") || host == "localhost" || r.domain != dockerHub)
+}
+
+// Familiar is String without a registry that the text does not name:
+// "app:latest" for "app".
+func (r Reference) Familiar() string {
+	if r.form != Named || r.NamesRegistry() {
+		return r.String()
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(r.String(), r.domain+"/"), "library/")
+}
+
 // text writes the name with this tag ("" for none) and r's digest.
 func (r Reference) text(tag string) string {
 	s := r.domain

@@ -295,3 +295,32 @@ func TestFormsHaveTheirText(t *testing.T) {
 		t.Error("only nothing is zero")
 	}
 }
+
+// A registry that was not written is not told; what is told is read as the same.
+func TestFamiliar(t *testing.T) {
+	for in, want := range map[string]string{
+		"app":                         "app:latest",
+		"app:2":                       "app:2",
+		"team/app":                    "team/app:latest",
+		"library/app:2":               "app:2",
+		"app@" + dgM:                  "app@" + dgM,
+		"docker.io/library/app:2":     "docker.io/library/app:2",
+		"docker.io/app:2":             "docker.io/library/app:2",
+		"index.docker.io/team/app:2":  "docker.io/team/app:2",
+		"docker-pullable://app:2":     "app:2",
+		"registry.example/app:2":      "registry.example/app:2",
+		"registry.example:5000/a/b:2": "registry.example:5000/a/b:2",
+		"localhost/app:2":             "localhost/app:2",
+		dgM:                           dgM,
+		"a name <that> is none":       "a name <that> is none",
+		"":                            "",
+	} {
+		r := Parse(in)
+		if got := r.Familiar(); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+		if again := Parse(r.Familiar()); again.Key() != r.Key() {
+			t.Errorf("%q: read again it is %q", in, again.Key())
+		}
+	}
+}

@@ -49,7 +49,8 @@ func readEvents(t *testing.T, dir string, history bool) []event.Event {
 		if err != nil || !d.Type().IsRegular() || d.Name() == source.InventoryName || d.Name() == "scenario.json" {
 			return err
 		}
-		in, err := source.Open(path, source.Options{Formats: app.Formats(), Place: inv.Place(path), History: history, Name: path})
+		in, err := source.Open(path, source.Options{Formats: app.Formats(), Place: inv.Place(path), History: history, Name: path,
+			Hosts: func(p event.Place) event.Place { return inv.Complete(path, p) }})
 		if errors.Is(err, source.ErrUnrecognised) || errors.Is(err, source.ErrEmpty) {
 			return nil
 		}

@@ -1,10 +1,15 @@
 package scenario_test
 
+import "strings"
+
 // Places of the samples.
 const (
 	falcoTraces  = "k8s_audit/falcosecurity__falco/test/trace_files/"
 	tetragonBook = "tetragon/cilium__tetragon/docs/security-observability-with-ebpf/03_chapter/00_four_golden_signals/"
 )
+
+// attackSteps is the label of the records of Tetragon's book.
+const attackSteps = "book ch.3: labelled attack steps (privileged pod -> host ns -> static pod -> reverse tunnel)"
 
 // What is said, as wordsOf puts it.
 const (
@@ -12,6 +17,11 @@ const (
 	stranger           = "info image-untrusted tag-mutable (image-new)"
 	strangerPrivileged = "low image-untrusted privileged tag-mutable (image-new)"
 	strangerMount      = "low image-untrusted host-mount tag-mutable (image-new)"
+	strangerNew        = "info image-untrusted%s (image-new)"
+	strangerKnown      = "info image-untrusted%s"
+	strangerCurl       = "low image-untrusted exec-outbound-arg suspicious-exec%s (image-new)"
+	strangerConnects   = "high image-untrusted egress-unapproved exec-outbound-arg suspicious-exec%s (egress-new image-new)"
+	strangerPython     = "low image-untrusted suspicious-exec%s (image-new)"
 	strangerByNewcomer = "medium image-untrusted privileged principal-unexpected tag-mutable (image-new principal-unusual)"
 )
 
@@ -36,17 +46,27 @@ const (
 	whyUnmasked   = "An unmasked /proc is read as systempaths=unconfined, but no signal asks for it."
 	whyHost       = "These processes run on the host, in no container, and so are nobody's story."
 	whyAlert      = "Another program's alerts are skipped; its two flows lead from an address of no known container."
-	whySkipped    = "The end of a program, the end of a connection and listening tell nothing that a detection uses."
-	whyNoStart    = "The container is known by its pod, but no record tells when it was made or began, so that no window holds what it did; the record's own container start_time is not read."
+	whyStranger   = "What these programs are says nothing; that neither site knows their images is worth info at most."
+	whyTold       = "The record repeats the program that did it, curl with an address outside, shortly after its container began; the connection itself, which would weigh more, is another record."
+	whyAgreed     = "Agreed where there is a policy: an image that nobody knows runs curl and connects to where nobody approved."
+	whyListens    = "Listening tells nothing that a detection uses, but the record repeats its program, an interpreter that an unknown image began with."
+	whyLate       = "What was written lies half an hour after the container began, outside every window, and no signal counts a write alone; only the stranger's image is told."
 )
 
 // labelledSamples is the table of TestLabelledSamples. Without a policy, and
 // where the image and its creator are trusted, nothing is said of any of them:
-// each is one record, of what was asked for and not of what was done.
+// each is one record, of what was asked for and not of what was done. Tetragon's
+// are of what was done, in images that neither site knows.
 func labelledSamples() []sample {
 	var all []sample
 	add := func(dir, file, label, strict, why string) {
 		all = append(all, sample{dir + file, label, [3]string{nothing, strict, nothing}, why})
+	}
+	// The sites differ in that one wants its images named by digest.
+	done := func(dir, file string, says []string, why string) {
+		words := strings.Join(says, "; ")
+		strict, trusting := strings.ReplaceAll(words, "%s", " tag-mutable"), strings.ReplaceAll(words, "%s", "")
+		all = append(all, sample{dir + file, attackSteps, [3]string{nothing, strict, trusting}, why})
 	}
 	add("", "k8s_audit/crowdsecurity__hub/.tests/k8s-audit-pod-exec-file/k8s-audit-pod-exec-file.log", "crowdsecurity/k8s-audit-pod-exec", nothing, whyAccess)
 	add("", "k8s_audit/crowdsecurity__hub/.tests/k8s-audit-priv-pod-file/k8s-audit-priv-pod-file.log", "crowdsecurity/k8s-audit-privileged-pod-creation", strangerByNewcomer, whyRiskyOther)
@@ -55,7 +75,7 @@ func labelledSamples() []sample {
 	add("", "laurel_json/crowdsecurity__hub/.tests/laurel-suid-crash/laurel-suid-crash.log", "crowdsecurity/auditd-suid-crash", nothing, whyHost)
 	add("", "suricata_eve/crowdsecurity__hub/.tests/suricata-eve-detect/suricata-eve-detect.log", "crowdsecurity/suricata-major-severity, crowdsecurity/suricata-high-medium-severity", nothing, whyAlert)
 	add("", "suricata_eve/crowdsecurity__hub/.tests/suricata-logs-evelog/suricata-logs-evelog.log", "", nothing, whyAlert)
-	add("", "tetragon/cilium__tetragon/testdata/events.json", "book ch.3: labelled attack steps (privileged pod -> host ns -> static pod -> reverse tunnel)", nothing, whyNoStart)
+	done("", "tetragon/cilium__tetragon/testdata/events.json", []string{strangerNew, strangerNew, strangerKnown}, whyStranger)
 	add(falcoTraces, "k8s_audit/anonymous_creates_namespace_foo.json", "Anonymous Request Allowed", nothing, whyNoObject)
 	add(falcoTraces, "k8s_audit/attach_cluster_admin_role.json", "Attach to cluster-admin Role", nothing, whyGrant)
 	add(falcoTraces, "k8s_audit/attach_pod.json", "Attach/Exec Pod", nothing, whyAccess)
@@ -133,11 +153,11 @@ func labelledSamples() []sample {
 	add(falcoTraces, "psp/run_as_user_30_sec_ctx.json", "", stranger, whyQuiet)
 	add(falcoTraces, "psp/run_as_user_30_sec_ctx_1000_container.json", "PSP user_must_run_as_30 Violation (runAsUser=MustRunAs) K8s Audit", stranger, whyHardening)
 	add(falcoTraces, "psp/supplemental_groups_10_20.json", "PSP supplemental_groups_may_run_as_30 Violation (supplementalGroups=MayRunAs), PSP supplemental_groups_may_run_as_30_10 Violation (supplementalGroups=MayRunAs), PSP supplemental_groups_must_run_as_30 Violation (supplementalGroups=MustRunAs), PSP supplemental_groups_must_run_as_30_10 Violation (supplementalGroups=MustRunAs)", stranger, whyHardening)
-	add(tetragonBook, "process_close.json", "book ch.3: labelled attack steps (privileged pod -> host ns -> static pod -> reverse tunnel)", nothing, whySkipped)
-	add(tetragonBook, "process_connect.json", "book ch.3: labelled attack steps (privileged pod -> host ns -> static pod -> reverse tunnel)", nothing, whyNoStart)
-	add(tetragonBook, "process_exec.json", "book ch.3: labelled attack steps (privileged pod -> host ns -> static pod -> reverse tunnel)", nothing, whyNoStart)
-	add(tetragonBook, "process_exit.json", "book ch.3: labelled attack steps (privileged pod -> host ns -> static pod -> reverse tunnel)", nothing, whySkipped)
-	add(tetragonBook, "process_kprobe.json", "book ch.3: labelled attack steps (privileged pod -> host ns -> static pod -> reverse tunnel)", nothing, whyNoStart)
-	add(tetragonBook, "process_listen.json", "book ch.3: labelled attack steps (privileged pod -> host ns -> static pod -> reverse tunnel)", nothing, whySkipped)
+	done(tetragonBook, "process_close.json", []string{strangerCurl}, whyTold)
+	done(tetragonBook, "process_connect.json", []string{strangerConnects}, whyAgreed)
+	done(tetragonBook, "process_exec.json", []string{strangerCurl}, whyTold)
+	done(tetragonBook, "process_exit.json", []string{strangerCurl}, whyTold)
+	done(tetragonBook, "process_kprobe.json", []string{strangerNew}, whyLate)
+	done(tetragonBook, "process_listen.json", []string{strangerPython}, whyListens)
 	return all
 }

@@ -8,7 +8,7 @@ import (
 
 	"tidewaiter/analytic"
 	"tidewaiter/finding"
-	"tidewaiter/sink/text"
+	"tidewaiter/visible"
 )
 
 // NoFindings is what stands for no findings: it is said, never left out.
@@ -50,7 +50,7 @@ type renderer struct {
 }
 
 // words makes text of a finding printable.
-func (r *renderer) words(s string) string { return text.Escape(r.ids.Replace(s)) }
+func (r *renderer) words(s string) string { return visible.Text(r.ids.Replace(s)) }
 
 func (r *renderer) line(indent int, s string) {
 	r.b.WriteString(strings.TrimRight(strings.Repeat("  ", indent)+s, " ") + "\n")
@@ -61,7 +61,7 @@ func (r *renderer) finding(f finding.Finding) {
 	for _, a := range f.Analytics {
 		ids = append(ids, a.ID)
 	}
-	r.line(0, r.words(fmt.Sprintf("%s %.0f  %s  %s", f.Severity, f.Score, strings.Join(ids, ", "), f.Owner)))
+	r.line(0, r.words(fmt.Sprintf("%s %d  %s  %s", f.Severity, finding.Points(f.Score), strings.Join(ids, ", "), f.Owner)))
 	r.line(1, r.words(f.Title))
 	about := fmt.Sprintf("%s, confidence %.0f %%", f.State, f.Confidence*100)
 	if f.Scope != "" {
@@ -102,6 +102,11 @@ const legWidth = 8
 
 func (r *renderer) evidence(f finding.Finding) {
 	width := len("absent")
+	for _, l := range f.Legs {
+		if l.State != analytic.Seen {
+			width = max(width, len(l.State))
+		}
+	}
 	for _, e := range f.Evidence {
 		width = max(width, len(offset(e.Event.Time, r.s.Start)))
 	}

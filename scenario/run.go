@@ -139,14 +139,14 @@ func strays(want, got []finding.Finding, steps int, alike func(a, b finding.Find
 		i := slices.IndexFunc(got, func(g finding.Finding) bool { return alike(w, g) })
 		switch {
 		case i < 0 && apart(w.Severity, analytic.None):
-			out = append(out, fmt.Sprintf("lost %s %.0f", w.Severity, w.Score))
+			out = append(out, fmt.Sprintf("lost %s %d", w.Severity, finding.Points(w.Score)))
 		case i >= 0 && apart(w.Severity, got[i].Severity):
-			out = append(out, fmt.Sprintf("%s %.0f is %s %.0f", w.Severity, w.Score, got[i].Severity, got[i].Score))
+			out = append(out, fmt.Sprintf("%s %d is %s %d", w.Severity, finding.Points(w.Score), got[i].Severity, finding.Points(got[i].Score)))
 		}
 	}
 	for _, g := range got {
 		if !slices.ContainsFunc(want, func(w finding.Finding) bool { return alike(w, g) }) && apart(g.Severity, analytic.None) {
-			out = append(out, fmt.Sprintf("gained %s %.0f", g.Severity, g.Score))
+			out = append(out, fmt.Sprintf("gained %s %d", g.Severity, finding.Points(g.Score)))
 		}
 	}
 	return out

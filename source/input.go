@@ -24,6 +24,7 @@ var ErrEmpty = errors.New("empty")
 type Input struct {
 	name    string
 	place   event.Place
+	hosts   func(event.Place) event.Place
 	history bool
 	formats []*Format
 	framer  framer
@@ -48,6 +49,9 @@ type Options struct {
 	Formats []*Format
 	// Place is stamped on records that do not say where they are from.
 	Place event.Place
+	// Hosts fills in what is known of the host that a record names, nil for
+	// nothing.
+	Hosts func(event.Place) event.Place
 	// History marks every event as memory only.
 	History bool
 	// Name is cited instead of the path; "" means the path.
@@ -89,7 +93,7 @@ func newInput(r *fileReader, name string, opt Options) (*Input, error) {
 	if format == nil {
 		return nil, fmt.Errorf("%s: %w: %s", name, ErrUnrecognised, describe(sample))
 	}
-	in := &Input{name: name, place: opt.Place, history: opt.History, formats: opt.Formats, file: r}
+	in := &Input{name: name, place: opt.Place, hosts: opt.Hosts, history: opt.History, formats: opt.Formats, file: r}
 	in.framer = newFramer(io.MultiReader(bytes.NewReader(head), r), format.Framing)
 	in.lane(format)
 	return in, nil
@@ -103,7 +107,7 @@ func (in *Input) lane(f *Format) *lane {
 		}
 	}
 	l := &lane{}
-	l.out = Output{Format: f, File: in.name, Place: in.place, History: in.history, Tally: &l.tally, Emit: in.push}
+	l.out = Output{Format: f, File: in.name, Place: in.place, Hosts: in.hosts, History: in.history, Tally: &l.tally, Emit: in.push}
 	l.decoder = f.New(&l.out)
 	in.lanes = append(in.lanes, l)
 	return l

@@ -122,6 +122,16 @@ func (h hostEntry) place() event.Place {
 	return event.Place{Tenant: h.Tenant, Account: h.Account, Region: h.Region, Cluster: h.Cluster, Host: h.Name}
 }
 
+// Complete fills in what the hosts list knows of the host that a record of a
+// file names itself. Files elsewhere than below the inventory's folder are of
+// other sites, where a name can mean another host.
+func (v *Inventory) Complete(file string, p event.Place) event.Place {
+	if rel, err := filepath.Rel(filepath.Dir(v.File), file); err != nil || !filepath.IsLocal(rel) {
+		return p
+	}
+	return v.complete(p)
+}
+
 // Events tells what the inventory knows of hosts, as look-ups.
 func (v *Inventory) Events() []event.Event {
 	var out []event.Event

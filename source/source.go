@@ -69,24 +69,51 @@ type Output struct {
 	// Place is what the inventory says about the input; what the record says
 	// itself wins.
 	Place event.Place
+	// Hosts fills in what the inventory knows of the host that a record names;
+	// nil if there is none.
+	Hosts func(event.Place) event.Place
 	// Tally counts; never nil.
 	Tally *Tally
 	// Emit receives every event. Never nil.
 	Emit func(event.Event)
 	// History marks every event of this input.
 	History bool
+
+	named, known event.Place // the last place that was asked of Hosts, and its answer
+}
+
+// place is where a record is from that says so much itself.
+func (o *Output) place(said event.Place) event.Place {
+	p := said.Or(o.Place)
+	if o.Hosts == nil || p.Host == "" {
+		return p
+	}
+	if p != o.named { // most records of a file name one host
+		o.named, o.known = p, o.Hosts(p)
+	}
+	return o.known
 }
 
 // Event stamps and emits e. key is what makes the record unique within its
 // format and place: a native id where the format has one. spans are its lines.
 func (o *Output) Event(e event.Event, key string, spans ...event.Span) {
-	e.Place = e.Place.Or(o.Place)
+	e.Place = o.place(e.Place)
 	e.History = o.History
 	e.Origin = event.Origin{Source: o.Format.Source, Format: o.Format.Name, File: o.File, Spans: spans}
 	e.ID = event.NewID(o.Format.Name, e.Place.String(), key)
 	o.Tally.Events++
 	o.Tally.span(e.RecordTime())
 	o.Emit(e)
+}
+
+// Beside stamps and emits an event that a record tells beside the one that it
+// is: a sensor repeats with what a process did what the process is, and when
+// its container began. The record itself must end in Event. key is what makes
+// the event unique, whichever record tells it.
+func (o *Output) Beside(e event.Event, key string, spans ...event.Span) {
+	o.Event(e, key, spans...)
+	o.Tally.Events--
+	o.Tally.Beside++
 }
 
 // Skip counts a record that was read and tells nothing that any analytic uses.
@@ -125,6 +152,8 @@ type Tally struct {
 	Records int64
 	// Events is the number of events emitted.
 	Events int64
+	// Beside is the number of events that records tell beside their own.
+	Beside int64
 	// Skipped is the number of records that say nothing of interest.
 	Skipped int64
 	// Unreadable is the number of records that could not be read.

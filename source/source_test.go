@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -314,9 +315,40 @@ hosts:
 			t.Errorf("%s: %+v, want %+v", file, got, want)
 		}
 	}
+	for _, c := range []struct {
+		file       string
+		said, want event.Place
+	}{
+		{"any/file.log", event.Place{Host: "node-a"}, event.Place{Host: "node-a", Cluster: "main", Account: "1", Region: "r"}},
+		{"any/file.log", event.Place{Host: "node-a", Cluster: "said"}, event.Place{Host: "node-a", Cluster: "said", Account: "1", Region: "r"}},
+		{"any/file.log", event.Place{Host: "node-b"}, event.Place{Host: "node-b"}},
+		{"any/file.log", event.Place{}, event.Place{}},
+		{"../outside.log", event.Place{Host: "node-a"}, event.Place{Host: "node-a"}},
+	} {
+		if got := inv.Complete(filepath.Join(dir, c.file), c.said); got != c.want {
+			t.Errorf("%s, a record of %+v: %+v, want %+v", c.file, c.said, got, c.want)
+		}
+	}
 	events := inv.Events()
 	if len(events) != 1 || events[0].Origin.Line() == 0 || len(events[0].Body.(*event.HostDescription).Addrs) != 2 || events[0].Place.Cluster != "main" {
 		t.Errorf("events %+v", events)
+	}
+}
+
+// A record's own place is completed once for each host in a row.
+func TestOutputCompletesPlaces(t *testing.T) {
+	var got []string
+	asked := 0
+	out := Output{Format: &Format{Name: "f"}, Place: event.Place{Network: "n"}, Tally: &Tally{}, Emit: func(e event.Event) { got = append(got, e.Place.Cluster+"/"+e.Place.Host+"/"+e.Place.Network) },
+		Hosts: func(p event.Place) event.Place {
+			asked++
+			return p.Or(event.Place{Cluster: "of-" + p.Host})
+		}}
+	for i, host := range []string{"a", "a", "", "b", "a"} {
+		out.Event(event.Event{Place: event.Place{Host: host}}, strconv.Itoa(i))
+	}
+	if want := "of-a/a/n of-a/a/n //n of-b/b/n of-a/a/n"; strings.Join(got, " ") != want || asked != 3 {
+		t.Errorf("%q, asked %d times; want %q, 3", got, asked, want)
 	}
 }
 

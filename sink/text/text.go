@@ -2,7 +2,7 @@
 // reasons beside it, what was missing, and what would settle it.
 //
 // In: findings. Out: lines for a terminal or a file. Nothing from a log can
-// control the terminal: every such text passes through Escape.
+// control the terminal: every such text passes through visible.Text.
 package text
 
 import (
@@ -10,12 +10,11 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"tidewaiter/analytic"
-	"tidewaiter/event"
 	"tidewaiter/finding"
+	"tidewaiter/visible"
 )
 
 // Printer prints findings.
@@ -35,7 +34,7 @@ type Printer struct {
 func (p *Printer) Err() error { return p.err }
 
 // Printf prints a line or part of one. Arguments that may come from a log must
-// have passed through Escape.
+// have passed through visible.Text.
 func (p *Printer) Printf(format string, args ...any) {
 	if p.err == nil {
 		_, p.err = fmt.Fprintf(p.W, format, args...)
@@ -56,6 +55,10 @@ const (
 	Yellow Style = "33"
 	Cyan   Style = "36"
 	Alarm  Style = "1;37;41"
+
+	Blue    Style = "34"
+	Magenta Style = "35"
+	Green   Style = "32"
 )
 
 // Paint gives s in a style, if colours are on.
@@ -66,7 +69,8 @@ func (p *Printer) Paint(style Style, s string) string {
 	return "\x1b[" + string(style) + "m" + s + "\x1b[0m"
 }
 
-func severityStyle(s analytic.Severity) Style {
+// SeverityStyle is how a severity is painted.
+func SeverityStyle(s analytic.Severity) Style {
 	switch s {
 	case analytic.Critical:
 		return Alarm
@@ -101,10 +105,10 @@ const indent = "  "
 
 func (p *Printer) head(f finding.Finding) {
 	sev := " " + strings.ToUpper(f.Severity.String()) + " "
-	lines := wrap(Escape(f.Title), p.width()-utf8.RuneCountInString(sev)-1)
+	lines := wrap(visible.Text(f.Title), p.width()-utf8.RuneCountInString(sev)-1)
 	for i, l := range lines {
 		if i == 0 {
-			p.Printf("%s %s\n", p.Paint(severityStyle(f.Severity), sev), p.Paint(Bold, l))
+			p.Printf("%s %s\n", p.Paint(SeverityStyle(f.Severity), sev), p.Paint(Bold, l))
 			continue
 		}
 		p.Printf("%s %s\n", strings.Repeat(" ", utf8.RuneCountInString(sev)), p.Paint(Bold, l))
@@ -113,11 +117,11 @@ func (p *Printer) head(f finding.Finding) {
 	for _, a := range f.Analytics {
 		ids = append(ids, a.ID+" "+a.Name+" ("+strings.Join(a.Techniques, ", ")+")")
 	}
-	for _, l := range wrap(Escape(strings.Join(ids, " · ")), p.width()-len(indent)) {
+	for _, l := range wrap(visible.Text(strings.Join(ids, " · ")), p.width()-len(indent)) {
 		p.Printf("%s%s\n", indent, l)
 	}
-	p.small(fmt.Sprintf("score %.0f of 100 · confidence %.0f %% · %s%s · %s",
-		min(max(f.Score, 0), 100), f.Confidence*100, f.State, scopeOf(f), f.Chain))
+	p.small(fmt.Sprintf("score %d of 100 · confidence %.0f %% · %s%s · %s",
+		f.Points(), f.Confidence*100, f.State, scopeOf(f), f.Chain))
 	p.small("finding " + f.ID)
 	for _, s := range f.Subjects {
 		if words := s.PodWords(); words != "" {
@@ -136,7 +140,7 @@ func (p *Printer) head(f finding.Finding) {
 
 // small prints a line of detail, wrapped.
 func (p *Printer) small(s string) {
-	for _, l := range wrap(Escape(s), p.width()-len(indent)) {
+	for _, l := range wrap(visible.Text(s), p.width()-len(indent)) {
 		p.Printf("%s%s\n", indent, p.Paint(Dim, l))
 	}
 }
@@ -157,10 +161,10 @@ func (p *Printer) timeline(f finding.Finding) {
 	if len(f.Evidence) == 0 {
 		return
 	}
-	first := event.Unix(f.First)
+	span := daysOf(f)
 	dir := commonDir(f.Evidence)
 	p.Printf("\n")
-	p.small(first.Format("2006-01-02") + " UTC, records in " + cmp.Or(dir, "."))
+	p.small(span.String() + " UTC, records in " + cmp.Or(dir, "."))
 	shown, hidden := 0, f.Omitted
 	for i, e := range f.Evidence {
 		if !p.Verbose && shown >= maxLines && len(e.Signals) == 0 && i < len(f.Evidence)-1 {
@@ -168,22 +172,22 @@ func (p *Printer) timeline(f finding.Finding) {
 			continue
 		}
 		shown++
-		p.evidence(e, first, dir)
+		p.evidence(e, span, dir)
 	}
 	if hidden > 0 {
 		p.Printf("%s%s\n", indent, p.Paint(Dim, fmt.Sprintf("and %d more records of the same story", hidden)))
 	}
 	for _, l := range f.Legs {
 		if l.State != analytic.Seen {
-			p.missing(l)
+			p.missing(l, span)
 		}
 	}
 }
 
 // missing prints in the place of a leg that it was not seen.
-func (p *Printer) missing(l finding.Leg) {
-	mark := fmt.Sprintf("%-12s  ", "–")
-	for _, line := range wrap(l.Name+": "+l.Detail(), p.width()-len(indent)-utf8.RuneCountInString(mark)) {
+func (p *Printer) missing(l finding.Leg, span days) {
+	mark := fmt.Sprintf("%-*s  ", span.width(), "–")
+	for _, line := range wrap(visible.Text(l.Name+": "+l.Detail()), p.width()-len(indent)-utf8.RuneCountInString(mark)) {
 		p.Printf("%s%s%s\n", indent, p.Paint(Yellow, mark), p.Paint(Yellow, line))
 		mark = strings.Repeat(" ", utf8.RuneCountInString(mark))
 	}
@@ -208,37 +212,49 @@ func commonDir(evidence []finding.Evidence) string {
 
 // The columns of the time line.
 const (
-	clockWidth = 12
-	legWidth   = 9
-	citeWidth  = 34 // at most, and a third of the line
+	legWidth  = 9
+	citeWidth = 34 // at most, and a third of the line
 )
 
 // evidence prints one record: when, which leg, what, and where it stands.
-func (p *Printer) evidence(e finding.Evidence, first time.Time, dir string) {
-	at := e.Event.Time.UTC()
-	clock := at.Format("15:04:05.000")
-	if at.Truncate(24*time.Hour) != first.Truncate(24*time.Hour) {
-		clock = at.Format("01-02 15:04")
-	}
-	cite := clipLeft(Escape(fmt.Sprintf("%s:%d", strings.TrimPrefix(e.Event.Origin.File, dir), e.Event.Origin.Line())), min(citeWidth, p.width()/3))
+func (p *Printer) evidence(e finding.Evidence, span days, dir string) {
+	clock := span.clock(e.Event.Time.UTC())
+	cite := clipLeft(visible.Text(fmt.Sprintf("%s:%d", strings.TrimPrefix(e.Event.Origin.File, dir), e.Event.Origin.Line())), min(citeWidth, p.width()/3))
 	style, mark := Plain, " "
 	if len(e.Signals) > 0 {
 		style, mark = Bold, "!"
 	}
-	left := len(indent) + clockWidth + 1 + 1 + legWidth + 2
+	left := len(indent) + span.width() + 1 + 1 + legWidth + 2
 	room := p.width() - left - utf8.RuneCountInString(cite) - 2
-	lines := wrap(Escape(e.Says), room)
+	lines := wrap(visible.Text(e.Says), room)
 	if len(lines) > maxSays {
-		lines = append(lines[:maxSays-1], clip(lines[maxSays-1], room-1)+"…")
+		lines = append(lines[:maxSays-1], strings.TrimSuffix(clip(lines[maxSays-1], room-1), "…")+"…")
 	}
 	for i, l := range lines {
 		if i > 0 {
 			p.Printf("%s%s\n", strings.Repeat(" ", left), p.Paint(style, l))
 			continue
 		}
-		p.Printf("%s%-12s %s%-9s  %s%s  %s\n", indent, clock, p.Paint(Red, mark), e.Leg, p.Paint(style, l),
+		p.Printf("%s%-*s %s%s  %s%s  %s\n", indent, span.width(), clock, p.Paint(Red, mark), p.Paint(legStyle(e.Leg), fmt.Sprintf("%-9s", visible.Text(e.Leg))), p.Paint(style, l),
 			strings.Repeat(" ", max(room-utf8.RuneCountInString(l), 0)), p.Paint(Dim, cite))
 	}
+}
+
+// legStyle is how a leg of the story is painted.
+func legStyle(leg string) Style {
+	switch leg {
+	case "arrival":
+		return Blue
+	case "creation":
+		return Magenta
+	case "start":
+		return Green
+	case "command":
+		return Yellow
+	case "egress":
+		return Red
+	}
+	return Plain
 }
 
 // maxSays bounds the lines that one record takes.
@@ -252,13 +268,13 @@ func (p *Printer) reasons(f finding.Finding) {
 		if s.Learning {
 			points = "  –"
 		}
-		p.item(i, "why", points+"  ", s.Name+": "+Escape(s.Says))
+		p.item(i, "why", points+"  ", visible.Text(s.Name+": "+s.Says))
 	}
 	for i, n := range f.Notes {
-		p.item(i, "note", "", Escape(n))
+		p.item(i, "note", "", visible.Text(n))
 	}
 	for i, c := range f.Clear {
-		p.item(i, "to settle", "", Escape(c))
+		p.item(i, "to settle", "", visible.Text(c))
 	}
 }
 

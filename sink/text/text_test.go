@@ -15,41 +15,6 @@ import (
 	"tidewaiter/sink/text"
 )
 
-func TestEscapeLeavesNothingThatControlsATerminal(t *testing.T) {
-	for in, want := range map[string]string{
-		"plain text, ümlauts, 漢字, é": "plain text, ümlauts, 漢字, é",
-		"\x1b[2J\x1b]0;title\a":      `\x1b[2J\x1b]0;title\x07`,
-		"a\nb\tc\rd\x00":             `a\nb\tc\rd\x00`,
-		"\u009b31m":                  `\u{9b}31m`,
-		"\xff\xfe":                   `\xff\xfe`,
-		"user\u202egpj.exe":          `user\u{202e}gpj.exe`,
-		"zero\u200bwidth\ufeff":      `zero\u{200b}width\u{feff}`,
-		"no\u00a0break":              `no\u{a0}break`,
-		"line\u2028separator":        `line\u{2028}separator`,
-		"private\ue000use":           `private\u{e000}use`,
-		"\ufffd":                     `\u{fffd}`,
-		"":                           "",
-	} {
-		if got := text.Escape(in); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
-		}
-	}
-}
-
-func FuzzEscape(f *testing.F) {
-	f.Add("\x1b[31m")
-	f.Add("a\u202eb\xff")
-	f.Fuzz(func(t *testing.T, in string) {
-		out := text.Escape(in)
-		if !utf8.ValidString(out) || controls(out) {
-			t.Errorf("%q gives %q", in, out)
-		}
-		if text.Escape(out) != out {
-			t.Errorf("%q: escaped twice it changes", in)
-		}
-	})
-}
-
 // controls reports characters that a terminal acts on, line ends aside.
 func controls(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool {
@@ -80,6 +45,45 @@ func story(s string) finding.Finding {
 	}
 }
 
+// forged is a story that somebody wrote by hand: what a hunt takes from its
+// own tables is hostile as well.
+func forged(s string) finding.Finding {
+	f := story(s)
+	f.ID, f.State = s, finding.State(s)
+	for i := range f.Signals {
+		f.Signals[i].Name = s
+	}
+	f.Legs = append(f.Legs, finding.Leg{Name: s, State: analytic.LegState(s), Missing: s, What: s})
+	for i := range f.Evidence {
+		f.Evidence[i].Leg = s
+	}
+	return f
+}
+
+// raw gives the same record for every citation.
+type raw string
+
+func (r raw) Read(event.Origin) (string, error) { return string(r), errors.New(string(r)) }
+
+// Raw records are told once each, line by line, and why one is missing.
+func TestRecordsArePrintedOnce(t *testing.T) {
+	var b bytes.Buffer
+	p := text.Printer{W: &b}
+	f := story("sh")
+	f.Evidence = append(f.Evidence, f.Evidence[0])
+	p.Records(f, raw("type=A\ntype=B"))
+	const want = "\n  records\n  /logs/sh.log:7\n    type=A\n    type=B\n    not kept: type=A\\ntype=B\n  /logs/b/sh.log:8\n    type=A\n    type=B\n    not kept: type=A\\ntype=B\n"
+	if b.String() != want {
+		t.Errorf("got\n%q\nwant\n%q", b.String(), want)
+	}
+	p.Records(forged(hostile), raw(hostile))
+	for line := range strings.Lines(b.String()) {
+		if line = strings.TrimSuffix(line, "\n"); controls(line) {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
 func printed(f finding.Finding, p text.Printer) string {
 	var b bytes.Buffer
 	p.W = &b
@@ -90,7 +94,7 @@ func printed(f finding.Finding, p text.Printer) string {
 // Whatever a log holds, on the terminal it is text.
 func TestNothingFromALogReachesTheTerminal(t *testing.T) {
 	for _, width := range []int{0, 60, 100, 300} {
-		for line := range strings.Lines(printed(story(hostile), text.Printer{Width: width})) {
+		for line := range strings.Lines(printed(story(hostile), text.Printer{Width: width}) + printed(forged(hostile), text.Printer{Width: width})) {
 			if line = strings.TrimSuffix(line, "\n"); controls(line) || !utf8.ValidString(line) {
 				t.Errorf("width %d: %q", width, line)
 			}
@@ -105,7 +109,7 @@ func TestColoursAreOnlyPaint(t *testing.T) {
 		if !strings.Contains(colored, "\x1b[") {
 			t.Error("no colours")
 		}
-		for _, style := range []text.Style{text.Bold, text.Dim, text.Red, text.Yellow, text.Cyan, text.Alarm, "0"} {
+		for _, style := range []text.Style{text.Bold, text.Dim, text.Red, text.Yellow, text.Cyan, text.Alarm, text.Blue, text.Magenta, text.Green, "0"} {
 			colored = strings.ReplaceAll(colored, "\x1b["+string(style)+"m", "")
 		}
 		if plain := printed(story(s), text.Printer{Width: 100}); colored != plain {
@@ -121,6 +125,9 @@ func TestLinesFitTheTerminal(t *testing.T) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
 				t.Errorf("width %d: a line of %d: %s", width, n, line)
 			}
+			if strings.Contains(line, "……") {
+				t.Errorf("width %d: cut twice: %s", width, line)
+			}
 		}
 	}
 }
@@ -130,8 +137,8 @@ func TestLinesFitTheTerminal(t *testing.T) {
 func TestAFindingReadsAsATimeLine(t *testing.T) {
 	out := printed(story("sh"), text.Printer{Width: 100})
 	for _, want := range []string{
-		" HIGH  sh in sh", "score 61 of 100 · confidence 90 % · confirmed", "2027-01-15 UTC, records in /logs/",
-		"08:00:00.000 !command    sh", "sh.log:7", "01-16 09:00", "b/sh.log:8", "and 3 more records of the same story",
+		" HIGH  sh in sh", "score 61 of 100 · confidence 90 % · confirmed", "2027-01-15 to 2027-01-16 UTC, records in /logs/",
+		"Jan 15 08:00:00 !command    sh", "sh.log:7", "09:00:00.000  ", "b/sh.log:8", "and 3 more records of the same story",
 		"arrival: no source here records it; how it came cannot be told",
 		"egress: its sources were working and recorded none",
 		"why        +20  image-untrusted: sh", "–  image-new: sh", "note       sh", "to settle  sh",
@@ -139,6 +146,42 @@ func TestAFindingReadsAsATimeLine(t *testing.T) {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing in\n%s", want, out)
 		}
+	}
+}
+
+// The times of a story's last day are full, those of earlier days have their
+// date; of another year it is the year that counts.
+func TestTimesTellTheirDay(t *testing.T) {
+	const last = 1_800_090_000 // 2027-01-16 09:00
+	for _, c := range []struct {
+		before int64 // seconds before the last record
+		header string
+		first  string
+	}{
+		{3600, "2027-01-16 UTC", "08:00:00.000 !command"},
+		{9*3600 + 1, "2027-01-15 to 2027-01-16 UTC", "Jan 15 23:59:59 !command"},
+		{20 * 86400, "2026-12-27 to 2027-01-16 UTC", "Dec 27 09:00:00 !command"},
+		{400 * 86400, "2025-12-12 to 2027-01-16 UTC", "2025 Dec 12     !command"},
+	} {
+		f := story("sh")
+		first, end := *f.Evidence[0].Event, *f.Evidence[1].Event
+		first.Time.At, end.Time.At = (last-c.before)*event.Second, last*event.Second
+		f.Evidence[0].Event, f.Evidence[1].Event, f.First, f.Last = &first, &end, first.Time.At, end.Time.At
+		out := printed(f, text.Printer{Width: 100})
+		for _, want := range []string{c.header, c.first, "09:00:00.000 "} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%d s before: %q is missing in\n%s", c.before, want, out)
+			}
+		}
+	}
+}
+
+// A score just under a threshold does not look like one at it.
+func TestScoresAreRoundedDown(t *testing.T) {
+	f := story("sh")
+	f.Score = 57.6
+	if out := printed(f, text.Printer{Width: 100}); !strings.Contains(out, "score 57 of 100") {
+		t.Errorf("57.6 reads\n%s", out)
 	}
 }
 

@@ -4,8 +4,9 @@
 // In: JSON, one event after another. Out: event.Process for a program that was
 // started, event.Socket for a connection that was asked for, event.FileWrite
 // for a file that was opened for writing, written or renamed to, event.DNS for
-// a name that was looked up, and event.Loss where the sensor states that it
-// dropped events. Whose it was goes into the container id and the PodRef.
+// a name that was looked up, event.Task and event.PodStatus for a container's
+// start and what it is, and event.Loss where the sensor states that it dropped
+// events. Whose it was goes into the container id and the PodRef.
 //
 // Process ids are those of the node, never those inside a container. The
 // environment of a process is never read: it holds secrets.

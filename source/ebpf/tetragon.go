@@ -66,18 +66,26 @@ type tetragonDecoder struct {
 	out    *source.Output
 	parser jsonrecord.Parser
 	refs   image.Parser
+	told   told
 }
 
 // Decode implements source.Decoder.
 func (d *tetragonDecoder) Decode(rec source.Record) {
-	e, key, err := d.read(rec.Data)
+	tellings, err := d.read(rec.Data)
 	switch {
 	case err != nil:
 		d.out.Unreadable(rec, err)
-	case e.Body == nil:
+		return
+	case len(tellings) == 0:
 		d.out.Skip()
-	default:
-		d.out.Event(e, key, rec.Span)
+		return
+	}
+	d.out.Event(tellings[0].event, tellings[0].key, rec.Span)
+	for _, t := range tellings[1:] {
+		d.out.Beside(t.event, t.key, rec.Span)
+	}
+	for _, t := range tellings {
+		d.told.add(t.key)
 	}
 }
 
@@ -94,26 +102,31 @@ type tetragonEvent struct {
 	actor   actor
 }
 
-func (d *tetragonDecoder) read(data []byte) (event.Event, string, error) {
+// read gives what a record tells: first the event that it is, then what it
+// repeats of its process and container and nobody told before.
+func (d *tetragonDecoder) read(data []byte) ([]telling, error) {
 	v, err := d.parser.Parse(data)
 	if err != nil {
-		return event.Event{}, "", err
+		return nil, err
 	}
 	t, err := openTetragon(v)
 	if err != nil {
-		return event.Event{}, "", err
+		return nil, err
 	}
 	e := event.Event{Time: t.written, Place: event.Place{Host: t.node, Cluster: v.String("cluster_name")}}
 	if len(e.Place.Host) > maxName || len(e.Place.Cluster) > maxName {
-		return event.Event{}, "", errLongName
+		return nil, errLongName
 	}
-	if e.Body, err = d.body(&t, &e); err == nil {
+	var all []telling
+	own := e
+	if own.Body, err = d.body(&t, &own); own.Body != nil {
+		all = append(all, telling{own, t.key(&own)})
+	}
+	if err == nil {
+		all = append(all, d.repeated(&t, e)...)
 		err = d.parser.Fault()
 	}
-	if err != nil || e.Body == nil {
-		return event.Event{}, "", err
-	}
-	return e, t.key(&e), nil
+	return all, err
 }
 
 // openTetragon finds the event in a record.
@@ -149,6 +162,9 @@ func openTetragon(v jsonrecord.Value) (t tetragonEvent, err error) {
 // it did is told by the time, which old versions cut to milliseconds, and by its
 // object.
 func (t *tetragonEvent) key(e *event.Event) string {
+	if _, ok := e.Body.(*event.Process); ok {
+		return t.processKey(e.Time)
+	}
 	return strings.Join([]string{
 		t.kind, t.v.String("function_name"), t.v.String("event"), strconv.FormatInt(e.Time.At, 10),
 		t.process.String("exec_id"), t.process.Number("tid"), object(e.Body),

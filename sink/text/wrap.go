@@ -1,49 +1,9 @@
 package text
 
 import (
-	"fmt"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
-
-// Escape makes text from a log safe to print on a terminal: control
-// characters, escape sequences, invalid UTF-8, and the invisible characters
-// that change how their neighbours are drawn (directional overrides, zero
-// width) become visible backslash forms. Everything else stays as it is.
-func Escape(s string) string {
-	if !strings.ContainsFunc(s, hostile) && utf8.ValidString(s) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); {
-		r, size := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == utf8.RuneError && size == 1:
-			fmt.Fprintf(&b, `\x%02x`, s[i])
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case hostile(r) && r < 0x80:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case hostile(r):
-			fmt.Fprintf(&b, `\u{%x}`, r)
-		default:
-			b.WriteRune(r)
-		}
-		i += size
-	}
-	return b.String()
-}
-
-// hostile reports characters that must not reach a terminal: everything that
-// is not printable, and marks that join the character before them without end.
-func hostile(r rune) bool {
-	return r != ' ' && (!unicode.IsGraphic(r) || unicode.Is(unicode.Zs, r) || unicode.Is(unicode.Me, r) || r == utf8.RuneError)
-}
 
 // clip shortens s to width columns, with an ellipsis at the end. Width is
 // counted in characters; wide characters may take more room.
