@@ -16,6 +16,7 @@ import (
 	"tidewaiter/analytic"
 	"tidewaiter/entity"
 	"tidewaiter/event"
+	"tidewaiter/evidence"
 	"tidewaiter/finding"
 	"tidewaiter/partition"
 	"tidewaiter/policy"
@@ -42,7 +43,10 @@ type HuntOptions struct {
 	Stdin io.Reader
 	// Progress is called now and then; nil for nobody.
 	Progress func(Progress)
-	Limits   entity.Limits
+	// Stop ends the reading once it is closed; what was read until then is
+	// hunted through. Nil for never.
+	Stop   <-chan struct{}
+	Limits entity.Limits
 }
 
 // Progress is how far a hunt is.
@@ -68,6 +72,11 @@ type Report struct {
 	Unnamed bool
 	// First and Last are the times of the first and last event.
 	First, Last int64
+	// Unseen are the parts of a story that no record told of, history aside.
+	Unseen []evidence.Kind
+	// Interrupted is how far reading came when it was stopped; nil if it came
+	// to the end.
+	Interrupted *Interruption
 	// Raw reads cited records again. Close it.
 	Raw *source.RawReader
 
@@ -105,13 +114,15 @@ func Hunt(opt HuntOptions) (*Report, error) {
 		return nil, errors.Join(err, h.report.Close())
 	}
 	h.report.Raw = source.NewRawReader(h.paths)
-	p := partition.New(partition.Options{Name: "hunt", Library: opt.Library, Policy: opt.Policy, Limits: opt.Limits})
+	p := partition.New(partition.Options{Name: "hunt", Library: opt.Library, Policy: opt.Policy, Limits: opt.Limits, Hold: hold})
 	for _, inv := range h.inventories {
 		for _, e := range inv.Events() {
 			p.Apply(e)
 		}
 	}
 	h.read(p)
+	h.report.Unseen = h.told.unseen()
+	h.report.Interrupted = h.interruption()
 	p.Advance(h.watermark())
 	p.Sync()
 	h.report.Findings = p.Findings()
@@ -139,6 +150,11 @@ type hunt struct {
 	inputs      []*source.Input // open ones, by index into report.Inputs
 	paths       map[string]string
 	total       int64 // bytes of all files
+	told        told
+	clock       clock
+	// stopped is set once reading was stopped, stdinCut if that was within
+	// standard input: then what came of it is still read, and nothing else.
+	stopped, stdinCut bool
 }
 
 // collect lists the files to read.
@@ -188,9 +204,12 @@ func (h *hunt) addStdin(history bool) error {
 	if h.report.spool != "" {
 		return errors.New("standard input (-) can be named once")
 	}
-	file, err := spool(h.opt.Stdin)
+	file, err := spool(h.opt.Stdin, h.opt.Stop)
 	h.report.spool = file
-	if err != nil {
+	switch {
+	case errors.Is(err, errStopped):
+		h.stopped, h.stdinCut = true, true
+	case err != nil:
 		return err
 	}
 	h.paths["-"] = file
@@ -231,6 +250,19 @@ func (h *hunt) addFolder(dir string, history bool) error {
 	return nil
 }
 
+// hosts fills in what is known of the hosts that a file's records name.
+func (h *hunt) hosts(file string) func(event.Place) event.Place {
+	if len(h.inventories) == 0 {
+		return nil
+	}
+	return func(p event.Place) event.Place {
+		for _, inv := range h.inventories {
+			p = inv.Complete(file, p)
+		}
+		return p
+	}
+}
+
 // place says where a file's records are from.
 func (h *hunt) place(file string) event.Place {
 	var p event.Place
@@ -244,18 +276,27 @@ func (h *hunt) place(file string) event.Place {
 // read can deliver what it wrote before now for its time of lateness. Where no
 // time is given, what was recorded is all there is.
 func (h *hunt) watermark() int64 {
+	if h.stopped {
+		return 0 // what was not read can still change everything
+	}
 	if h.opt.Now.IsZero() {
 		return math.MaxInt64
 	}
+	return h.opt.Now.Add(-h.slowest()).UnixNano()
+}
+
+// slowest is the time of lateness of the slowest source that is read.
+func (h *hunt) slowest() time.Duration {
 	slowest := time.Duration(0)
-	for _, in := range h.report.Inputs {
-		for _, f := range in.Formats {
-			if !in.History {
-				slowest = max(slowest, h.opt.Policy.Lateness(f.Format.Source))
-			}
+	for i, in := range h.inputs {
+		if in == nil || h.report.Inputs[i].History {
+			continue
+		}
+		for _, f := range in.Tallies() {
+			slowest = max(slowest, h.opt.Policy.Lateness(f.Format.Source))
 		}
 	}
-	return h.opt.Now.Add(-slowest).UnixNano()
+	return slowest
 }
 
 // read merges all files into the partition.
@@ -285,8 +326,11 @@ func (h *hunt) read(p *partition.Partition) {
 func (h *hunt) opener(i int) stream.Opener {
 	return func() (stream.Source, error) {
 		r := &h.report.Inputs[i]
+		if h.stop() && !(h.stdinCut && r.File == "-") {
+			return nil, errStopped
+		}
 		path := cmp.Or(h.paths[r.File], r.File)
-		in, err := source.Open(path, source.Options{Formats: Formats(), Place: h.place(r.File), History: r.History, Name: r.File})
+		in, err := source.Open(path, source.Options{Formats: Formats(), Place: h.place(r.File), Hosts: h.hosts(r.File), History: r.History, Name: r.File})
 		if err != nil {
 			return nil, err
 		}
@@ -299,11 +343,42 @@ func (h *hunt) opener(i int) stream.Opener {
 	}
 }
 
+// hold is the number of events from which on the evidence of containers is let
+// go that ended long before; settleEvery is after how many events that is looked
+// at.
+const (
+	hold        = 30_000
+	settleEvery = 20_000
+)
+
+// clock follows the records being read: how late they are, and how far they are
+// out of order.
+type clock struct {
+	latest, disorder int64
+}
+
+func (c *clock) see(record int64) {
+	c.latest = max(c.latest, record)
+	if record > 0 {
+		c.disorder = max(c.disorder, c.latest-record)
+	}
+}
+
+// watermark is up to when every record has come, if none is later than those
+// were that came so far, nor than the slowest source may be.
+func (c *clock) watermark(slowest time.Duration) int64 {
+	return c.latest - max(int64(slowest), 2*c.disorder)
+}
+
 // progressEvery is after how many events progress is told.
 const progressEvery = 10_000
 
 func (h *hunt) drain(m *stream.Merger, p *partition.Partition, index []int) {
+	defer m.Close()
 	for n := 1; ; n++ {
+		if !h.stdinCut && h.stop() {
+			return
+		}
 		e, err := m.Next()
 		if errors.Is(err, io.EOF) {
 			return
@@ -315,6 +390,11 @@ func (h *hunt) drain(m *stream.Merger, p *partition.Partition, index []int) {
 		}
 		h.note(&e)
 		p.Apply(e)
+		h.clock.see(e.RecordTime())
+		if n%settleEvery == 0 && p.Held() > hold {
+			p.Advance(h.clock.watermark(h.slowest()))
+			p.Tidy()
+		}
 		if h.opt.Progress != nil && n%progressEvery == 0 {
 			h.opt.Progress(h.progress(n))
 		}
@@ -334,6 +414,9 @@ func (h *hunt) progress(events int) Progress {
 // note keeps what the account tells of an event.
 func (h *hunt) note(e *event.Event) {
 	r := h.report
+	if !e.History {
+		h.told.note(e.Body)
+	}
 	if l, ok := e.Body.(*event.Loss); ok {
 		r.Losses = append(r.Losses, Loss{e.Origin.File, e.Origin.Source, e.Time, l.Reason, l.Count})
 	}
@@ -378,9 +461,10 @@ type SourceTally struct {
 	Records, Events, Skipped, Unreadable int64
 }
 
-// NotRead lists the inputs that could not be read, or not to the end.
+// NotRead lists the inputs that could not be read, or not to the end. What was
+// not begun because the hunt was stopped is counted in Interrupted.
 func (r *Report) NotRead() []InputReport {
-	return slices.DeleteFunc(slices.Clone(r.Inputs), func(in InputReport) bool { return in.Err == nil || in.Empty() })
+	return slices.DeleteFunc(slices.Clone(r.Inputs), func(in InputReport) bool { return in.Err == nil || in.Empty() || errors.Is(in.Err, errStopped) })
 }
 
 // Empty reports that there was nothing in the file.

@@ -36,7 +36,7 @@ func LoadWith(file string) (*analytic.Library, error) {
 // without a readable time are left out and reported.
 func ReadPlain(path string, stdin io.Reader, timeField string) ([]*event.Event, []source.Fault, error) {
 	if path == "-" {
-		spooled, err := spool(stdin)
+		spooled, err := spool(stdin, nil)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -115,17 +115,4 @@ func plainTime(v jsonrecord.Value, field string) (event.Time, error) {
 		return event.Time{}, fmt.Errorf("field %q is no time: want RFC 3339, or milliseconds since 1970", field)
 	}
 	return event.Time{At: n * event.Millisecond, Res: event.Millisecond}, nil
-}
-
-// spool copies a stream to a file.
-func spool(r io.Reader) (string, error) {
-	f, err := os.CreateTemp("", "tidewaiter-stdin-*")
-	if err != nil {
-		return "", fmt.Errorf("spool standard input: %w", err)
-	}
-	_, err = io.Copy(f, r)
-	if err := errors.Join(err, f.Close()); err != nil {
-		return f.Name(), fmt.Errorf("spool standard input: %w", err)
-	}
-	return f.Name(), nil
 }

@@ -144,6 +144,7 @@ func (l *loader) document(n *yaml.Node) {
 		case "default_scope":
 			fallback = val
 		case "settings":
+			l.policy.settings = len(val.Content) > 0
 			l.scopeBody(root, val, key)
 		case "scopes":
 			l.mapping(val, key, l.scope)

@@ -326,3 +326,22 @@ scopes:
 		t.Errorf("Window is %s", got)
 	}
 }
+
+// A policy speaks where a scope applies, or where it has settings outside
+// scopes; defaults are nobody's words.
+func TestSays(t *testing.T) {
+	for text, want := range map[string]bool{
+		"learning: 2h\n": false,
+		"learning: 1h\n": false,
+		"settings: {}\n": false,
+		"settings: {registries: [registry.example/*]}\n":    true,
+		"scopes: {a: {match: {hosts: [elsewhere]}}}\n":      false,
+		"scopes: {a: {match: {hosts: [web]}}}\n":            true,
+		"default_scope: a\nscopes: {a: {mutable: false}}\n": true,
+	} {
+		p := read(t, text)
+		if got := p.Says(p.For(Attributes{Host: "web"})); got != want {
+			t.Errorf("%q: %t, want %t", text, got, want)
+		}
+	}
+}

@@ -4,22 +4,25 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tidewaiter/app"
 	"tidewaiter/event"
+	"tidewaiter/evidence"
+	"tidewaiter/sink/html"
 	"tidewaiter/sink/text"
+	"tidewaiter/visible"
 )
 
-// account prints what a hunt read and what it could not.
+// account tells what a hunt read and what it could not, line by line.
 type account struct {
-	p       *text.Printer
 	verbose bool
+	lines   []html.Line
 }
 
-func (a account) print(r *app.Report) {
-	a.p.Printf("\n")
-	a.sources(r)
+// tell gives the lines of everything but the sources.
+func (a *account) tell(r *app.Report) {
 	if a.verbose {
 		a.files(r)
 	}
@@ -29,11 +32,59 @@ func (a account) print(r *app.Report) {
 	a.placing(r)
 }
 
-func (a account) line(label, format string, args ...any) {
-	a.p.Printf("%s %s\n", a.p.Paint(text.Dim, fmt.Sprintf("%-10s", label)), fmt.Sprintf(format, args...))
+// print prints the account.
+func (a *account) print(p *text.Printer, r *app.Report) {
+	a.sources(r)
+	a.tell(r)
+	p.Printf("\n")
+	for _, l := range a.lines {
+		p.Printf("%s %s\n", p.Paint(text.Dim, fmt.Sprintf("%-10s", l.Label)), l.Text)
+	}
+	if r.Interrupted != nil {
+		p.Printf("%s %s\n", p.Paint(text.Red, "interrupted"), interruption(r.Interrupted))
+	}
 }
 
-func (a account) sources(r *app.Report) {
+// page is the account as a page shows it.
+func (a *account) page(r *app.Report) *html.Account {
+	out := &html.Account{First: r.First, Last: r.Last}
+	for _, s := range r.BySource() {
+		out.Sources = append(out.Sources, html.Source{Name: string(s.Source), Files: s.Files, Records: s.Records, Events: s.Events, Skipped: s.Skipped, Unreadable: s.Unreadable})
+	}
+	for _, k := range r.Unseen {
+		out.Unseen = append(out.Unseen, map[evidence.Kind]string{
+			evidence.Arrival: "how images came", evidence.Creation: "the creation of containers", evidence.Start: "their start",
+			evidence.Command: "the commands that ran", evidence.Connection: "connections",
+		}[k])
+	}
+	a.tell(r)
+	out.Lines = a.lines
+	return out
+}
+
+// interruption says how far reading came.
+func interruption(i *app.Interruption) string {
+	s := fmt.Sprintf("after %s of %s bytes, with %d of %s begun", grouped(i.Read), grouped(i.Total), i.Begun, plural(int64(i.Files), "file"))
+	if i.Stdin {
+		s = fmt.Sprintf("while standard input was read, after %s bytes of it; of the files named, %d of %d were begun", grouped(i.Read), i.Begun, i.Files)
+	}
+	return s + "; findings rest on what was read until then, and what they say is missing may stand in the rest"
+}
+
+// grouped writes a number with its thousands apart.
+func grouped(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + " " + s[i:]
+	}
+	return s
+}
+
+func (a *account) line(label, format string, args ...any) {
+	a.lines = append(a.lines, html.Line{Label: label, Text: fmt.Sprintf(format, args...)})
+}
+
+func (a *account) sources(r *app.Report) {
 	for i, s := range r.BySource() {
 		label := ""
 		if i == 0 {
@@ -51,7 +102,7 @@ func (a account) sources(r *app.Report) {
 	}
 }
 
-func (a account) files(r *app.Report) {
+func (a *account) files(r *app.Report) {
 	for i, in := range r.Inputs {
 		if in.Err != nil {
 			continue
@@ -68,18 +119,18 @@ func (a account) files(r *app.Report) {
 		for _, f := range in.Formats {
 			formats = append(formats, fmt.Sprintf("%s, %s", f.Format.Name, plural(f.Events, "event")))
 		}
-		a.line(label, "%s: from %s%s: %s", text.Escape(in.File), text.Escape(in.Place.String()), history, strings.Join(formats, "; "))
+		a.line(label, "%s: from %s%s: %s", visible.Text(in.File), visible.Text(in.Place.String()), history, strings.Join(formats, "; "))
 	}
 }
 
-func (a account) notRead(r *app.Report) {
+func (a *account) notRead(r *app.Report) {
 	for _, in := range r.Inputs {
 		if in.Empty() {
-			a.line("empty", "%s", text.Escape(in.File))
+			a.line("empty", "%s", visible.Text(in.File))
 		}
 	}
 	for _, in := range r.NotRead() {
-		a.line("not read", "%s", text.Escape(trimPath(in.Err.Error(), in.File)))
+		a.line("not read", "%s", visible.Text(trimPath(in.Err.Error(), in.File)))
 	}
 }
 
@@ -93,7 +144,7 @@ func trimPath(msg, file string) string {
 
 const maxFaultLines = 8
 
-func (a account) faults(r *app.Report) {
+func (a *account) faults(r *app.Report) {
 	printed, total := 0, int64(0)
 	for _, in := range r.Inputs {
 		for _, lane := range in.Formats {
@@ -103,7 +154,7 @@ func (a account) faults(r *app.Report) {
 					continue
 				}
 				printed++
-				a.line("unreadable", "%s", text.Escape(f.Error()))
+				a.line("unreadable", "%s", visible.Text(f.Error()))
 			}
 		}
 	}
@@ -113,17 +164,17 @@ func (a account) faults(r *app.Report) {
 	if r.FutureCount > 0 {
 		e := r.Future[0]
 		a.line("future", "%s dated after now and left out, first %s:%d (%s)", plural(r.FutureCount, "record"),
-			text.Escape(e.Origin.File), e.Origin.Line(), event.Unix(e.RecordTime()).Format("2006-01-02 15:04:05"))
+			visible.Text(e.Origin.File), e.Origin.Line(), event.Unix(e.RecordTime()).Format("2006-01-02 15:04:05"))
 	}
 }
 
-func (a account) losses(r *app.Report) {
+func (a *account) losses(r *app.Report) {
 	for _, l := range r.Losses {
 		count := "an unknown number of records"
 		if l.Count >= 0 {
 			count = plural(l.Count, "record")
 		}
-		a.line("lost", "%s of %s at %s: %s", count, text.Escape(l.File), l.Time, text.Escape(l.Reason))
+		a.line("lost", "%s of %s at %s: %s", count, visible.Text(l.File), l.Time, visible.Text(l.Reason))
 	}
 	for _, what := range slices.Sorted(maps.Keys(r.Counts.Dropped)) {
 		a.line("lost", "%d %s, pushed out by a bound: %s", r.Counts.Dropped[what], what, names(r.Counts.DroppedNames[what], r.Counts.Dropped[what]))
@@ -135,14 +186,14 @@ func (a account) losses(r *app.Report) {
 
 // names lists what a bound touched, as far as it was kept.
 func names(some []string, total int) string {
-	s := text.Escape(strings.Join(some, ", "))
+	s := visible.Text(strings.Join(some, ", "))
 	if total > len(some) {
 		s += ", …"
 	}
 	return s
 }
 
-func (a account) placing(r *app.Report) {
+func (a *account) placing(r *app.Report) {
 	c := r.Counts
 	a.line("placed", "%s in %s; %d of no container%s; %s", plural(int64(c.Placed), "behaviour"), plural(int64(c.Containers), "container"),
 		c.Unplaced+c.Host, hostPart(c.Host), plural(int64(c.Duplicates), "double delivery"))

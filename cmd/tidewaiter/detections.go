@@ -16,19 +16,39 @@ import (
 	"tidewaiter/detections"
 	"tidewaiter/event"
 	"tidewaiter/policy"
-	"tidewaiter/sink/text"
+	"tidewaiter/visible"
 )
 
 func newDetections() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "detections",
 		Short: "List, show and try the detections",
-		Args:  noArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+		Long: `List, show and try the detections: MITRE ATT&CK's analytics, written as YAML with
+conditions in CEL. docs/formats/detection.md describes the language.`,
+		Example: `  tidewaiter detections list
+  tidewaiter detections show AN0691
+  tidewaiter detections test my.yaml --events events.json`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
-		&cobra.Command{Use: "list", Short: "List the detections", Args: noArgs, RunE: listDetections},
-		&cobra.Command{Use: "show ID", Short: "Show a detection as it is written", Args: cobra.ExactArgs(1), RunE: showDetection},
+		&cobra.Command{
+			Use:     "list",
+			Short:   "List the detections",
+			Long:    "List the detections: id, detection strategy, techniques, name. One that belongs to\nanother's family is indented.",
+			Example: "  tidewaiter detections list",
+			Args:    noArgs,
+			RunE:    listDetections,
+		},
+		&cobra.Command{
+			Use:               "show ID",
+			Short:             "Show a detection as it is written",
+			Long:              "Show a detection as it is written: its tunables are the keys of a policy's settings.\nThe shared files can be shown as well: signals and scoring.",
+			Example:           "  tidewaiter detections show AN0691\n  tidewaiter detections show signals",
+			Args:              exactly(1, "the id of a detection, which \"tidewaiter detections list\" names"),
+			RunE:              showDetection,
+			ValidArgsFunction: completeDetections,
+		},
 		newTry(),
 	)
 	return c
@@ -53,7 +73,7 @@ func showDetection(c *cobra.Command, args []string) error {
 	files := detections.Files()
 	b, err := fs.ReadFile(files, args[0]+".yaml")
 	if errors.Is(err, fs.ErrNotExist) {
-		return misused("detections show: no detection is called %q; \"tidewaiter detections list\" names them", args[0])
+		return misused("detections show: no detection is called %q; \"tidewaiter detections list\" names them%s", args[0], meant(args[0], detectionFiles()))
 	}
 	if err != nil {
 		return failed(err)
@@ -72,7 +92,9 @@ in an array, and print for each key the stages with the events that take part.
 The events are one closed set: absence at the end counts. Times are read from
 --time-field as RFC 3339 text, or as a number of milliseconds since 1970.
 docs/formats/detection.md describes the language.`,
-		Args: cobra.ExactArgs(1),
+		Example: `  tidewaiter detections test my.yaml --events events.json
+  zcat events.json.gz | tidewaiter detections test my.yaml --events -`,
+		Args: exactly(1, "a detection file"),
 		RunE: func(c *cobra.Command, args []string) error { return try(c, args[0], events, timeField) },
 	}
 	c.Flags().StringVar(&events, "events", "", "`FILE` of JSON events, or - for standard input")
@@ -93,7 +115,7 @@ func try(c *cobra.Command, file, events, timeField string) error {
 		return failed(err)
 	}
 	for _, f := range faults {
-		fmt.Fprintln(c.ErrOrStderr(), "tidewaiter: "+text.Escape(f.Error()))
+		fmt.Fprintln(c.ErrOrStderr(), "tidewaiter: "+visible.Text(f.Error()))
 	}
 	matches, counts, err := lib.MatchPlain(policy.Empty(lib.Vocabulary()), list)
 	if err != nil {

@@ -4,12 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"tidewaiter/analytic"
 	"tidewaiter/app"
@@ -17,6 +16,7 @@ import (
 	"tidewaiter/event"
 	"tidewaiter/finding"
 	"tidewaiter/policy"
+	"tidewaiter/sink/html"
 	"tidewaiter/sink/text"
 )
 
@@ -29,6 +29,9 @@ type huntFlags struct {
 	color                 string
 	now                   string
 	verbose, quiet        bool
+
+	paths []string  // what is hunted through
+	at    time.Time // the clock's time, or what is taken for it
 }
 
 func newHunt() *cobra.Command {
@@ -39,9 +42,9 @@ func newHunt() *cobra.Command {
 		Long: `Look through recorded logs and print findings, worst first.
 
 PATH is a file, a folder, or "-" for standard input; gzip and zstd are unpacked.
-What a file holds is told by its content: Docker events, docker inspect output,
-dockerd's debug log, containerd events, Linux audit logs, conntrack, Zeek
-connection and DNS logs. Formats may be mixed, files may come in any order.
+What a file holds is told by its content: events of Docker, containerd and
+Kubernetes, audit logs, look-ups, connections, registry notifications. Formats
+may be mixed, files may come in any order.
 
 A folder may hold an inputs.yaml that says which host or cluster each file is
 from; --inputs names further ones. Records that nobody places are taken to be
@@ -50,12 +53,32 @@ from one place, which --host and --cluster name.
 Without a policy nothing is known to be approved, so "never seen" is only noted
 and only hard evidence counts. "tidewaiter policy init" writes a policy.
 
+Findings go to standard output, the account of what was read to standard error:
+  table   time lines for people (the default)
+  html    one page that loads nothing from elsewhere, with each story drawn
+  json    OCSF Detection Findings as one array, with the raw records
+  ndjson  the same, one per line; "tidewaiter findings" reads both back
+
+Ctrl-C ends the reading and prints what the records until then give; a second
+one ends at once.
+
 Exit status: 0; 1 if something named could not be read; 2 for misuse; 3 if a
-finding reached --fail-on.`,
-		Example: `  tidewaiter hunt --host web-1 audit.log docker-events.log conntrack.log
+finding reached --fail-on; 130 if it was interrupted.`,
+		Example: `  # One host's logs, in any mix of formats
+  tidewaiter hunt --host web-1 audit.log docker-events.log conntrack.log
+
+  # With what you trust, and with October's logs to know what is not new
   tidewaiter hunt --policy policy.yaml --history /logs/october /logs/november
-  docker events --since 1h --until 0s --format '{{json .}}' | tidewaiter hunt -
-  tidewaiter hunt -o ndjson --fail-on high /logs > findings.ndjson`,
+
+  # A page to read and to hand on
+  tidewaiter hunt -o html /logs > hunt.html
+
+  # Keep the findings, look at one of them later, let a job fail on bad ones
+  tidewaiter hunt -o ndjson --fail-on high /logs > findings.ndjson
+  tidewaiter findings list findings.ndjson
+
+  # From a pipe
+  docker events --since 1h --until 0s --format '{{json .}}' | tidewaiter hunt -`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return misused("hunt: name at least one file or folder, or - for standard input")
@@ -64,22 +87,33 @@ finding reached --fail-on.`,
 		},
 		RunE: func(c *cobra.Command, args []string) error { return hunt(c, f, args) },
 	}
+	f.register(c)
+	return c
+}
+
+// register declares the flags, and how a shell completes them.
+func (f *huntFlags) register(c *cobra.Command) {
 	fl := c.Flags()
 	fl.StringArrayVar(&f.inventories, "inputs", nil, "inventory `FILE` that says where files are from (repeatable)")
 	fl.StringArrayVar(&f.history, "history", nil, "`PATH` of older logs that only feed memory (repeatable)")
 	fl.StringVar(&f.policy, "policy", "", "policy `FILE`")
-	fl.StringVarP(&f.output, "output", "o", "table", "table, json (one array) or ndjson (one finding per line), as OCSF")
-	fl.StringVar(&f.failOn, "fail-on", "", "exit with status 3 if a finding has this `SEVERITY` or more")
+	fl.StringVarP(&f.output, "output", "o", "table", "`FORM` of findings: "+strings.Join(outputs, ", "))
+	fl.StringVar(&f.failOn, "fail-on", "", "exit with status 3 if a finding has this `SEVERITY` or more (info, low, medium, high, critical)")
 	fl.StringVar(&f.minimum, "min-severity", "low", "print findings of this `SEVERITY` or more (info, low, medium, high, critical)")
 	fl.StringVar(&f.host, "host", "", "host `NAME` of records that nobody places")
 	fl.StringVar(&f.cluster, "cluster", "", "cluster `NAME` of records that nobody places")
 	fl.StringVar(&f.tenant, "tenant", "", "tenant `NAME` of records that nobody places")
-	fl.StringVar(&f.color, "color", "auto", "auto, always or never")
+	fl.StringVar(&f.color, "color", "auto", colorUsage)
 	fl.StringVar(&f.now, "now", "", "take this `TIME` (RFC 3339) as the clock's, for telling records from the future")
 	fl.BoolVarP(&f.verbose, "verbose", "v", false, "list every record of a finding, and every file read")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "print no account of what was read")
-	return c
+	completeFlags(c, map[string][]string{"output": outputs, "fail-on": severities, "min-severity": severities, "color": colors})
+	completeFiles(c, "policy", "yaml", "yml")
+	completeFiles(c, "inputs", "yaml", "yml")
 }
+
+// outputs are the forms that findings are printed in.
+var outputs = []string{"table", "html", "json", "ndjson"}
 
 // severities that flags name.
 type thresholds struct{ failOn, minimum analytic.Severity }
@@ -102,8 +136,11 @@ func hunt(c *cobra.Command, f huntFlags, paths []string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains([]string{"table", "json", "ndjson"}, f.output) {
-		return misused("--output: %q: want table, json or ndjson", f.output)
+	if err := oneOf("--output", f.output, outputs); err != nil {
+		return err
+	}
+	if err := oneOf("--color", f.color, colors); err != nil {
+		return err
 	}
 	opt := app.HuntOptions{
 		Paths: paths, History: f.history, Inventories: f.inventories, Stdin: c.InOrStdin(),
@@ -116,12 +153,16 @@ func hunt(c *cobra.Command, f huntFlags, paths []string) error {
 		}
 		opt.Now = at.UTC()
 	}
+	f.paths, f.at = paths, opt.Now
 	if opt.Library, opt.Policy, err = loadContent(f.policy); err != nil {
 		return failed(err)
 	}
 	progress := newProgress(c.ErrOrStderr(), f.quiet)
 	opt.Progress = progress.show
+	stop, done := interruptible(c.ErrOrStderr())
+	opt.Stop = stop
 	r, err := app.Hunt(opt)
+	done()
 	progress.clear()
 	if err != nil {
 		return failed(err)
@@ -153,6 +194,8 @@ func report(c *cobra.Command, f huntFlags, t thresholds, r *app.Report) error {
 		err = writeJSON(out, shown, r)
 	case "ndjson":
 		err = writeNDJSON(out, shown, r)
+	case "html":
+		err = huntPage(f, t, shown, r).Write(out)
 	default:
 		err = writeTable(out, f, shown, len(r.Findings)-len(shown))
 	}
@@ -161,8 +204,14 @@ func report(c *cobra.Command, f huntFlags, t thresholds, r *app.Report) error {
 	}
 	if !f.quiet {
 		width, color := terminal(c.ErrOrStderr(), f.color)
-		a := account{&text.Printer{W: c.ErrOrStderr(), Width: width, Color: color}, f.verbose}
-		a.print(r)
+		a := &account{verbose: f.verbose}
+		a.print(&text.Printer{W: c.ErrOrStderr(), Width: width, Color: color}, r)
+	}
+	if r.Interrupted != nil {
+		if f.quiet {
+			fmt.Fprintln(c.ErrOrStderr(), "tidewaiter: interrupted "+interruption(r.Interrupted))
+		}
+		return statusError{exitInterrupted, nil}
 	}
 	reached := t.failOn != analytic.None && slices.ContainsFunc(r.Findings, func(x finding.Finding) bool { return x.Severity >= t.failOn })
 	switch {
@@ -172,6 +221,18 @@ func report(c *cobra.Command, f huntFlags, t thresholds, r *app.Report) error {
 		return statusError{exitFound, nil}
 	}
 	return nil
+}
+
+// huntPage is the page of a hunt.
+func huntPage(f huntFlags, t thresholds, shown []finding.Finding, r *app.Report) html.Page {
+	p := html.Page{
+		Hunted: f.paths, Made: f.at, Version: version(), Findings: shown, Hidden: len(r.Findings) - len(shown), Minimum: t.minimum,
+		Raw: r.Raw, Account: (&account{verbose: f.verbose}).page(r),
+	}
+	if r.Interrupted != nil {
+		p.Warning = "The hunt was interrupted " + interruption(r.Interrupted) + "."
+	}
+	return p
 }
 
 func writeTable(out io.Writer, f huntFlags, fs []finding.Finding, hidden int) error {
@@ -211,26 +272,4 @@ func writeNDJSON(out io.Writer, fs []finding.Finding, r *app.Report) error {
 		}
 	}
 	return nil
-}
-
-const defaultWidth = 100
-
-// terminal tells how wide an output is and whether to use colours there.
-func terminal(w io.Writer, color string) (width int, colors bool) {
-	width = defaultWidth
-	f, ok := w.(*os.File)
-	tty := ok && term.IsTerminal(int(f.Fd()))
-	if tty {
-		if cols, _, err := term.GetSize(int(f.Fd())); err == nil && cols > 0 {
-			width = cols
-		}
-	}
-	switch color {
-	case "always":
-		colors = true
-	case "auto":
-		_, off := os.LookupEnv("NO_COLOR")
-		colors = tty && !off
-	}
-	return width, colors
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"tidewaiter/sink/text"
+	"tidewaiter/visible"
 )
 
 // Exit statuses.
@@ -22,6 +22,8 @@ const (
 	exitError  = 1
 	exitMisuse = 2
 	exitFound  = 3 // --fail-on was reached
+	// exitInterrupted is what shells give for a program that SIGINT ended.
+	exitInterrupted = 130
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -42,11 +44,14 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		if status.err != nil {
 			printError(stderr, status.err)
 		}
+		if status.code == exitMisuse {
+			fmt.Fprintf(stderr, "hint: \"%s --help\" explains, with examples\n", named(root, args).CommandPath())
+		}
 		return status.code
 	}
 	// What is left comes from the command line's own grammar.
 	printError(stderr, err)
-	fmt.Fprintln(stderr, "hint: see tidewaiter help")
+	fmt.Fprintf(stderr, "hint: \"%s --help\" explains, with examples\n", named(root, args).CommandPath())
 	return exitMisuse
 }
 
@@ -75,7 +80,7 @@ func misused(format string, args ...any) error {
 // printError prints each line of an error. Its text may hold names from logs.
 func printError(w io.Writer, err error) {
 	for _, line := range splitLines(err.Error()) {
-		fmt.Fprintln(w, "tidewaiter: "+text.Escape(line))
+		fmt.Fprintln(w, "tidewaiter: "+visible.Text(line))
 	}
 }
 
@@ -88,14 +93,19 @@ build) through the container's creation and start to its behaviour (commands,
 connections), joins these on one image identity within a window, and raises one
 finding with every leg's evidence. It executes MITRE ATT&CK's own detection
 strategies.`,
-		Example: `  tidewaiter hunt /var/log/collected/          look through recorded logs
-  tidewaiter hunt --policy policy.yaml *.log   with your own policy
-  tidewaiter policy init > policy.yaml         write a policy to begin with`,
+		Example: `  tidewaiter hunt /var/log/collected/              look through recorded logs
+  tidewaiter hunt -o html /logs > hunt.html        the same as a page
+  tidewaiter policy init > policy.yaml             write a policy to begin with
+  tidewaiter hunt --policy policy.yaml /logs       hunt with it
+  tidewaiter findings show tw-bf3b findings.json   one finding of an earlier hunt`,
+		Args:          noArgs,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       version(),
 	}
 	root.SetVersionTemplate("tidewaiter {{.Version}}\n")
-	root.AddCommand(newHunt(), newPolicy(), newDetections(), newScenario())
+	root.AddCommand(newHunt(), newFindings(), newPolicy(), newDetections(), newScenario(), newMan())
+	root.SetFlagErrorFunc(flagError)
 	return root
 }

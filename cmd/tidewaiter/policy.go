@@ -8,20 +8,27 @@ import (
 	"tidewaiter/analytic"
 	"tidewaiter/detections"
 	"tidewaiter/policy"
-	"tidewaiter/sink/text"
+	"tidewaiter/visible"
 )
 
 func newPolicy() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
 		Short: "Write and check the policy: what a site trusts",
-		Args:  noArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
+		Long: `Write and check the policy: which registries, destinations and people belong to
+which part of a site, and what is usual there. Without one nothing is known to
+be approved. docs/formats/policy.md is the reference.`,
+		Example: `  tidewaiter policy init > policy.yaml
+  tidewaiter policy check policy.yaml
+  tidewaiter hunt --policy policy.yaml /logs`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
 		&cobra.Command{
 			Use:     "init",
 			Short:   "Write a policy to begin with, every setting explained",
+			Long:    "Write a policy to begin with to standard output, every setting explained and at\nits default.",
 			Example: "  tidewaiter policy init > policy.yaml",
 			Args:    noArgs,
 			RunE: func(c *cobra.Command, _ []string) error {
@@ -36,13 +43,28 @@ func newPolicy() *cobra.Command {
 		&cobra.Command{
 			Use:   "check FILE…",
 			Short: "Check policy files; name every fault with line and key",
-			Args:  cobra.MinimumNArgs(1),
-			RunE:  checkPolicies,
+			Long: `Check policy files and name every fault at once, with line and key.
+
+Exit status: 0; 1 if a file has a fault; 2 for misuse.`,
+			Example: "  tidewaiter policy check policy.yaml && tidewaiter hunt --policy policy.yaml /logs",
+			Args: func(_ *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return misused("policy check: name at least one policy file; \"tidewaiter policy init\" writes one")
+				}
+				return nil
+			},
+			RunE: checkPolicies,
+			ValidArgsFunction: func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+				return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+			},
 		},
 		&cobra.Command{
 			Use:   "schema",
 			Short: "Print the JSON Schema of policy files",
-			Args:  noArgs,
+			Long: `Print the JSON Schema of policy files. Editors that know it complete settings and
+mark faults while a policy is written.`,
+			Example: "  tidewaiter policy schema > policy.schema.json",
+			Args:    noArgs,
 			RunE: func(c *cobra.Command, _ []string) error {
 				lib, err := analytic.Load(detections.Files())
 				if err != nil {
@@ -60,13 +82,6 @@ func newPolicy() *cobra.Command {
 	return c
 }
 
-func noArgs(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return misused("%s: unexpected argument %q", c.CommandPath(), args[0])
-	}
-	return nil
-}
-
 func checkPolicies(c *cobra.Command, files []string) error {
 	lib, err := analytic.Load(detections.Files())
 	if err != nil {
@@ -82,9 +97,9 @@ func checkPolicies(c *cobra.Command, files []string) error {
 		}
 		systems := ""
 		if from := p.SystemsSource(); from != "" {
-			systems = ", autonomous systems by " + text.Escape(from)
+			systems = ", autonomous systems by " + visible.Text(from)
 		}
-		fmt.Fprintf(c.OutOrStdout(), "%s: good, %s%s\n", text.Escape(f), plural(int64(len(p.Scopes())), "scope"), systems)
+		fmt.Fprintf(c.OutOrStdout(), "%s: good, %s%s\n", visible.Text(f), plural(int64(len(p.Scopes())), "scope"), systems)
 	}
 	if bad {
 		return statusError{exitError, nil}

@@ -17,6 +17,7 @@ import (
 	"tidewaiter/detections"
 	"tidewaiter/scenario"
 	"tidewaiter/sink/text"
+	"tidewaiter/visible"
 )
 
 func newScenario() *cobra.Command {
@@ -34,6 +35,7 @@ must not depend on it, except as a scenario's own "grid:" part says.
 
 Exit status: 0; 1 if one differs or could not be read; 2 for misuse.`,
 		Example: `  tidewaiter scenario scenario/testdata
+  tidewaiter scenario --grid my.scenario      in every way of delivery, too
   tidewaiter scenario --update my.scenario    write what is found into the file`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -173,10 +175,10 @@ func printScenarios(w io.Writer, rows []scenarioRow) error {
 	p := &text.Printer{W: w}
 	name, expected := len("SCENARIO"), len("EXPECTED")
 	for _, r := range rows {
-		name, expected = max(name, utf8.RuneCountInString(text.Escape(r.file))), max(expected, utf8.RuneCountInString(text.Escape(r.expected)))
+		name, expected = max(name, utf8.RuneCountInString(visible.Text(r.file))), max(expected, utf8.RuneCountInString(visible.Text(r.expected)))
 	}
 	line := func(state, file, want, got string) {
-		p.Printf("%-8s  %-*s  %-*s  %s\n", state, name, text.Escape(file), expected, text.Escape(want), text.Escape(got))
+		p.Printf("%-8s  %-*s  %-*s  %s\n", state, name, visible.Text(file), expected, visible.Text(want), visible.Text(got))
 	}
 	if len(rows) > 0 {
 		line("STATE", "SCENARIO", "EXPECTED", "GOT")
@@ -187,10 +189,10 @@ func printScenarios(w io.Writer, rows []scenarioRow) error {
 			p.Printf("          %s\n", r.grid)
 		}
 		for _, f := range r.faults {
-			p.Printf("          %s\n", text.Escape(f))
+			p.Printf("          %s\n", visible.Text(f))
 		}
 		for l := range strings.Lines(r.diff) {
-			p.Printf("          %s\n", text.Escape(strings.TrimSuffix(l, "\n")))
+			p.Printf("          %s\n", visible.Text(strings.TrimSuffix(l, "\n")))
 		}
 	}
 	return p.Err()

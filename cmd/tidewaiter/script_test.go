@@ -34,6 +34,7 @@ func TestMain(m *testing.M) {
 //	binary FILE               write bytes that are no text
 //	systems FILE              write a database in which 203.0.113.0/24 is AS64500
 //	clean stdout|stderr       fail if the last output could control a terminal
+//	begins FILE WITH          fail if a file does not begin with another one
 //
 // The bundled example is in $WORK/example.
 func TestScripts(t *testing.T) {
@@ -43,7 +44,7 @@ func TestScripts(t *testing.T) {
 			return os.CopyFS(filepath.Join(env.WorkDir, "example"), os.DirFS("../../examples"))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"status": status, "pack": pack, "cut": cut, "long": long, "binary": binary, "clean": clean, "systems": systems,
+			"status": status, "pack": pack, "cut": cut, "long": long, "binary": binary, "clean": clean, "systems": systems, "begins": begins,
 		},
 	})
 }
@@ -112,6 +113,12 @@ func binary(ts *testscript.TestScript, _ bool, args []string) {
 		b[i] = byte(i * 31)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), b, 0o644))
+}
+
+func begins(ts *testscript.TestScript, _ bool, args []string) {
+	if all, first := ts.ReadFile(args[0]), ts.ReadFile(args[1]); !strings.HasPrefix(all, first) {
+		ts.Fatalf("%s does not begin as %s:\n%s\n%s", args[0], args[1], all, first)
+	}
 }
 
 func clean(ts *testscript.TestScript, _ bool, args []string) {

@@ -1,0 +1,23 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/signal"
+	"syscall"
+)
+
+// interruptible gives a channel that SIGINT or SIGTERM closes. The second such
+// signal ends the program as if nobody had listened. done stops listening.
+func interruptible(stderr io.Writer) (stop <-chan struct{}, done func()) {
+	ctx, release := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	forget := context.AfterFunc(ctx, func() {
+		release()
+		fmt.Fprintln(stderr, "\ntidewaiter: interrupted: reading ends, what was read is judged; once more ends at once")
+	})
+	return ctx.Done(), func() {
+		forget()
+		release()
+	}
+}
