@@ -34,6 +34,7 @@ type ImageView struct {
 	Published  bool     `cel:"published"` // a registry's digest of it is known
 	Keys       []string `cel:"keys"`      // what memory knows it by: its digests, else its name
 	Origin     string   `cel:"origin"`    // "", registry, load, import, build, commit, local
+	Stale      bool     `cel:"stale"`     // the tag was pulled again, and what it means now is not known
 	IPRegistry bool     `cel:"ip_registry"`
 	IDN        bool     `cel:"idn"`
 
@@ -207,7 +208,7 @@ func imageView(p *policy.Policy, c *evidence.Container) ImageView {
 		Reference: cmp.Or(r.String(), c.Image.Canonical.String()), Registry: r.Domain(), Repository: r.Repository(), Tag: r.Tag(),
 		Mutable: r.Mutable(), NoTag: r.TagImplicit(), Invalid: r.Form() == image.Invalid,
 		Digest: c.Image.Canonical.String(), Origin: string(c.Image.Origin),
-		IPRegistry: r.IPRegistry(), IDN: r.IDN(), Published: c.Image.Published,
+		IPRegistry: r.IPRegistry(), IDN: r.IDN(), Published: c.Image.Published, Stale: c.Image.Stale,
 		ref: r, digests: c.Image.Digests,
 	}
 	v.upstream, _ = p.Upstream(r)

@@ -137,6 +137,13 @@ func (b *subjectBuilder) sight(life interval) map[evidence.Kind]evidence.Sight {
 	return out
 }
 
+// covers reports whether the site's own sources told facts of a kind around a
+// time: then what they did not tell did not happen.
+func (s *site) covers(kind evidence.Kind, at event.Time) bool {
+	c := s.coverage[channel{kind, byID}]
+	return c != nil && c.covers(interval{at.At, at.End()}.widened(-event.Skew))
+}
+
 // sites are the sites whose sources can tell of the subject.
 func (b *subjectBuilder) sites() map[*site]bool {
 	out := map[*site]bool{b.site: true, b.site.cluster: true}

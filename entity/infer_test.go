@@ -211,3 +211,34 @@ func TestASandboxIsWhereItsContainersAre(t *testing.T) {
 		t.Errorf("containers %+v", sub.Containers)
 	}
 }
+
+// What a tag meant weeks ago says nothing once the kubelet pulled it again and
+// no source here tells what came; where one was at work, nothing came.
+func TestAnOldMeaningOfATagIsStaleOnceItWasPulledAgain(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		more func(s podStory)
+		want bool
+	}{
+		{"nothing tells what came", func(podStory) {}, true},
+		{"the runtime's images were told then", func(s podStory) { s.on("n1", func() { s.stored(1000, event.ImageCreate, "other:1") }) }, false},
+		{"the status names the digest", func(s podStory) {
+			s.status(1005, web, "", event.ContainerStatus{Name: "a", ID: containerA, Image: image.Parse("web:1"), ImageID: sum(1)})
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newPodStory(t)
+			s.on("n1", func() {
+				s.add(10, event.Docker, &event.Image{Action: event.ImagePull, Reference: image.Parse("web:1"), Digest: sum(1)})
+				s.add(1000.3, event.Docker, &event.Container{Action: event.ContainerCreate, ID: containerA, Image: image.Parse("web:1")})
+				s.label(1000.4, containerA, "container", "a", web)
+			})
+			s.started(1000, web, "web:1")
+			c.more(s)
+			k := s.the(web).Containers[0]
+			if k.Image.Canonical != sum(1) || k.Image.Stale != c.want {
+				t.Errorf("%v, stale %t", k.Image.Canonical, k.Image.Stale)
+			}
+		})
+	}
+}

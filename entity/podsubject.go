@@ -339,6 +339,8 @@ func (b *subjectBuilder) kubeEvent(e *event.Event, k *event.KubeEvent) {
 	}
 	if k.Present {
 		kind = evidence.Creation // nothing came
+	} else if p := b.partNamed(k.Container, e.Time); p != nil && k.Reason == "Pulled" && p.pulled.Compare(e.Time) < 0 {
+		p.pulled = e.Time
 	}
 	b.add(kind, b.indexOf(k.Container, e.Time), e)
 }

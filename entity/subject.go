@@ -58,6 +58,7 @@ type part struct {
 	told    []image.Digest
 	health  [][]string
 	made    event.Time // when it was created, or first heard of
+	pulled  event.Time // when the kubelet last pulled its image, zero if that is not told
 }
 
 func (b *subjectBuilder) build(id evidence.SubjectID) *evidence.Subject {
@@ -266,6 +267,7 @@ func (b *subjectBuilder) image(p *part, st *imageStore) (watch []string) {
 			img.Canonical = c
 		}
 	}
+	img.Stale = len(p.told) == 0 && img.Reference.Mutable() && !p.pulled.IsZero() && !st.site.covers(evidence.Arrival, p.pulled)
 	for _, e := range id.arrivals {
 		b.add(evidence.Arrival, p.index, e)
 	}

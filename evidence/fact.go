@@ -251,7 +251,10 @@ type Image struct {
 	// Published is set when some of the digests is one by which a registry
 	// names the image. A runtime's own id says nothing about what was released.
 	Published bool
-	Origin    ImageOrigin
+	// Stale is set when the digests are what the tag meant before the kubelet
+	// pulled it again, and no source here could have told what came.
+	Stale  bool
+	Origin ImageOrigin
 }
 
 // Name is the reference by which people know the image: what the creation
