@@ -1,7 +1,7 @@
 # All that is needed is Go. "make run" and "make test" are the whole set-up.
 export CGO_ENABLED = 0
 
-.PHONY: run build test e2e fuzz bench lint
+.PHONY: run build test e2e fuzz bench chain volume lint
 
 # Build, hunt the bundled example recording, print its finding.
 run: build
@@ -30,3 +30,13 @@ fuzz:
 # Benchmarks, in a form that benchstat reads.
 bench:
 	go test -run '^$$' -bench . -benchmem -count 1 ./...
+
+# A hundred true chains among 300,000 events and 200 that only look like one, in
+# order and shuffled: how many are found, and how fast.
+chain:
+	go test -count=1 -v -run 'TestChain$$' ./traffic | grep -E 'of [0-9]+,|FAIL|ok'
+
+# A recording of some size, to measure with: make volume INTO=/tmp/day EVENTS=25000000
+EVENTS ?= 2500000
+volume:
+	go test -count=1 -v -timeout 60m -run 'TestVolume$$' ./traffic -into $(INTO) -events $(EVENTS)

@@ -100,6 +100,7 @@ type evaluation struct {
 	asked   []baseline.Key
 	own     baseline.Sightings // what the subject itself adds to memory, nil until asked for
 	faults  []string
+	held    []int8 // by signal and fact, whether a condition holds: 1, -1, 0 if not known
 }
 
 func (l *Library) evaluation(ctx Context, s *evidence.Subject, about int) *evaluation {
@@ -331,7 +332,7 @@ func (ev *evaluation) hit(d *detection, sig *signal, members map[int]bool) (Hit,
 			continue
 		}
 		vars := ev.vars.of(d.ID, f)
-		holds, err := sig.when.holds(vars)
+		holds, err := ev.when(sig, vars, f)
 		if err != nil {
 			ev.fault(err)
 			continue
@@ -362,6 +363,26 @@ func (ev *evaluation) hit(d *detection, sig *signal, members map[int]bool) (Hit,
 		h.Points, h.Hard = 0, false
 	}
 	return h, found
+}
+
+// when evaluates a signal's condition on a fact. Several detections use one
+// signal, and see the same unless one has tunables of its own.
+func (ev *evaluation) when(sig *signal, vars activation, fact int) (bool, error) {
+	if vars.analytic != "" {
+		return sig.when.holds(vars)
+	}
+	if ev.held == nil {
+		ev.held = make([]int8, len(ev.lib.signals)*(len(ev.subject.Facts)+1))
+	}
+	known := &ev.held[sig.index*(len(ev.subject.Facts)+1)+fact+1]
+	if *known != 0 {
+		return *known > 0, nil
+	}
+	holds, err := sig.when.holds(vars)
+	if err == nil {
+		*known = map[bool]int8{true: 1, false: -1}[holds]
+	}
+	return holds, err
 }
 
 // legs tells what is known of each leg of the story.

@@ -47,6 +47,7 @@ type memory struct {
 // signal is a compiled signalDecl.
 type signal struct {
 	name     string
+	index    int // among all signals
 	group    string
 	points   float64
 	hard     bool
@@ -131,9 +132,10 @@ func (l *Library) compileSignals(comp *compiler, c *content) error {
 		faults = append(faults, errWhen, errKeys)
 		l.memories = append(l.memories, m)
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.signals.Signals)) {
+	for i, name := range slices.Sorted(maps.Keys(c.signals.Signals)) {
 		s, err := l.compileSignal(comp, &c.signals, name)
 		faults = append(faults, err)
+		s.index = i
 		l.signals[name] = s
 	}
 	return errors.Join(faults...)

@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/interpreter"
 
 	"tidewaiter/baseline"
 )
@@ -52,7 +51,7 @@ func (l *Library) compileRecalls(comp *compiler, from *signalsFile, name string)
 
 // recalled reports whether memory answers all of a signal's questions so that
 // it holds.
-func (ev *evaluation) recalled(sig *signal, vars interpreter.Activation) bool {
+func (ev *evaluation) recalled(sig *signal, vars activation) bool {
 	for _, r := range sig.recalls {
 		texts, err := r.keys.texts(vars)
 		if err != nil {

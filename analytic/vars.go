@@ -67,7 +67,7 @@ func (c *varCache) podOf() ref.Val {
 
 // of gives the variables for a condition of an analytic on a fact; fact -1 is
 // the subject as a whole.
-func (c *varCache) of(analytic string, fact int) interpreter.Activation {
+func (c *varCache) of(analytic string, fact int) activation {
 	if analytic != "" && !c.ev.scope.Overrides(analytic) {
 		analytic = "" // it sees what all see
 	}

@@ -13,9 +13,14 @@ import (
 // has had its time to come, its evidence is let go, unless there is a finding
 // about it. What it did stays in memory.
 
-// afterEnd is how long after its end a subject is kept, beside the lateness that
-// the watermark knows of: clocks differ, and a window may begin at the end.
-const afterEnd = int64(20 * time.Minute)
+// How long is kept, beside the lateness that the watermark knows of, what can
+// still be told otherwise: a subject after its end, because clocks differ; and
+// behaviour of nobody, because a client that has a container made can wait for
+// its image for ten minutes.
+const (
+	afterEnd = int64(5 * time.Minute)
+	ofNobody = int64(15 * time.Minute)
+)
 
 // goneKey is a hash by which subjects are known that were let go.
 func goneKey(id evidence.SubjectID) uint64 {
@@ -38,20 +43,25 @@ func (p *Partition) Tidy() {
 	if p.opt.Hold == 0 || len(p.events) <= p.opt.Hold {
 		return
 	}
+	fresh := map[evidence.SubjectID]*evidence.Subject{}
 	for _, id := range p.resolver.Dirty() {
 		if s, ok := p.changed(id); ok {
 			p.remember(id, s)
 			p.unassessed[id] = true
+			fresh[id] = s
 		}
 	}
-	p.resolver.LetWaitGo(p.watermark - afterEnd)
+	p.resolver.LetWaitGo(p.watermark - ofNobody)
 	for _, id := range p.resolver.Released() {
 		delete(p.events, id)
 	}
 	for _, id := range p.resolver.EndedBefore(p.watermark - afterEnd) {
-		s, ok := p.resolver.Subject(id)
-		if !ok || p.found[id] && !p.unassessed[id] {
+		s := fresh[id]
+		if p.found[id] && !p.unassessed[id] {
 			continue
+		}
+		if s == nil {
+			s, _ = p.resolver.Subject(id)
 		}
 		delete(p.unassessed, id)
 		if len(p.assess(id, s)) > 0 {

@@ -95,8 +95,8 @@ func (r *recorded) findings(lib *analytic.Library, events []event.Event) []findi
 // that is not needed any more fails the test.
 var gridShort = map[string]string{
 	// What ties a container to its pod, or an address to it, is gone.
-	"A32 without k8s.audit":  "nothing else ties the address to the pod; where an image is from weighs no more than info by itself",
-	"A08 without k8s.audit":  "who asked for the pod, and its rights, are told by nothing else",
+	"A32 without k8s.audit": "nothing else ties the address to the pod; where an image is from weighs no more than info by itself",
+	"A08 without k8s.audit": "who asked for the pod, and its rights, are told by nothing else",
 	// One group of evidence is left of two.
 	"A32 without zeek":   "where an image is from weighs no more than info by itself",
 	"A46 without auditd": "who ran it is unknown: told as AN0691, low",

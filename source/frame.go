@@ -38,7 +38,7 @@ func (e *tooLong) Error() string {
 func (e *tooLong) Unwrap() error { return ErrTooLong }
 
 func newFramer(r io.Reader, f Framing) framer {
-	br := bufio.NewReaderSize(r, 64<<10)
+	br := bufio.NewReaderSize(r, 32<<10)
 	if f == JSONValues {
 		return &jsonFramer{r: br, line: 1}
 	}

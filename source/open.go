@@ -56,7 +56,7 @@ func (f *fileReader) Close() error { return f.file.Close() }
 // decompress looks at the magic number and unpacks gzip (RFC 1952) and
 // Zstandard (RFC 8878); anything else passes through.
 func decompress(r io.Reader) (io.Reader, error) {
-	br := bufio.NewReaderSize(r, 64<<10)
+	br := bufio.NewReaderSize(r, 32<<10)
 	magic, err := br.Peek(4)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err

@@ -50,11 +50,15 @@ func (h *host) exec(at int64, pid, ppid int, argv []string) {
 	h.add(auditFile, at, []byte(b.String()))
 }
 
-// flow adds a line of conntrack -E -o timestamp,id.
+// flow adds what conntrack -E -o timestamp,id prints of a connection that lasts
+// some seconds.
 func (h *host) flow(at int64, from, to string, port int) {
-	sport := 32768 + h.rng.IntN(28000)
+	sport, id := 32768+h.rng.IntN(28000), h.rng.Uint32()
 	h.add(conntrackFile, at, fmt.Appendf(nil, "[%d.%06d]\t    [NEW] tcp      6 120 SYN_SENT src=%s dst=%s sport=%d dport=%d [UNREPLIED] src=%s dst=192.0.2.17 sport=%d dport=%d id=%d\n",
-		at/second, at%second/1000, from, to, sport, port, to, port, sport, h.rng.Uint32()))
+		at/second, at%second/1000, from, to, sport, port, to, port, sport, id))
+	end := at + h.rng.Int64N(60*second)
+	h.add(conntrackFile, end, fmt.Appendf(nil, "[%d.%06d]\t[DESTROY] tcp      6 src=%s dst=%s sport=%d dport=%d src=%s dst=192.0.2.17 sport=%d dport=%d [ASSURED] id=%d\n",
+		end/second, end%second/1000, from, to, sport, port, to, port, sport, id))
 }
 
 // describe adds what docker inspect says of a container while it runs.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -161,6 +163,11 @@ func hunt(c *cobra.Command, f huntFlags, paths []string) error {
 	opt.Progress = progress.show
 	stop, done := interruptible(c.ErrOrStderr())
 	opt.Stop = stop
+	if os.Getenv("GOGC") == "" {
+		// A hunt holds what is still undecided, and little else: collecting more
+		// often costs a tenth more time and spares a third of the memory.
+		debug.SetGCPercent(60)
+	}
 	r, err := app.Hunt(opt)
 	done()
 	progress.clear()

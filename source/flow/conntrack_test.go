@@ -239,7 +239,7 @@ func TestOpenTableForgetsWhatEnded(t *testing.T) {
 		renewed.add("same", opened{})
 	}
 	for _, table := range []*openTable{ended, renewed} {
-		if len(table.order) > 20 || len(table.live) > 1 || table.dropped != 0 {
+		if len(table.order) > 100 || len(table.live) > 1 || table.dropped != 0 {
 			t.Errorf("%d in order, %d remembered, %d dropped", len(table.order), len(table.live), table.dropped)
 		}
 	}

@@ -8,6 +8,10 @@ import (
 // their [DESTROY]. It is the usual nf_conntrack_max of a host with 4 GiB.
 const maxOpen = 65536
 
+// compactFrom is the number of entries up to which ended connections may stand
+// in the order.
+const compactFrom = 64
+
 // opened is what is remembered of a [NEW] record.
 type opened struct {
 	at   event.Time
@@ -50,7 +54,7 @@ func (t *openTable) add(key string, o opened) {
 	for len(t.live) > t.limit {
 		t.dropOldest()
 	}
-	if len(t.order) > 2*t.limit {
+	if len(t.order) > compactFrom+2*len(t.live) {
 		t.compact()
 	}
 }
@@ -73,7 +77,7 @@ func (t *openTable) dropOldest() {
 
 // compact removes the keys that are passed over anyway.
 func (t *openTable) compact() {
-	kept := make([]orderEntry, 0, t.limit+1)
+	kept := make([]orderEntry, 0, len(t.live))
 	for _, o := range t.order {
 		if t.live[o.key].number == o.number {
 			kept = append(kept, o)
