@@ -49,15 +49,13 @@ func (s Sightings) See(k Key, at int64) {
 
 // Memory is the memory of one partition. Not safe for concurrent use.
 type Memory struct {
-	// settled holds what can no longer be taken back: minima of contributors
-	// that are gone.
-	settled Sightings
 	// index says of each key who saw it. Most keys have one contributor, and
 	// some, such as a program that everything runs, have all.
 	index   map[Key]slot
 	several []several // those with more than one, by slot.more-1
 	spare   []int32   // unused places in several
-	// contributors are named by small numbers; keys lists what each saw.
+	// contributors are named by small numbers; keys lists what each saw. Number
+	// 0, settled, stands for all that are gone and take nothing back.
 	numbers map[string]uint32
 	names   []string
 	keys    [][]Key
@@ -71,21 +69,21 @@ type slot struct {
 	more int32 // 1 + the place in several, 0 if nobody else saw it
 }
 
+// settled is the number of those whose sightings are permanent.
+const settled = 0
+
 // several are all who saw a key, and when.
 type several map[uint32]int64
 
 // New makes an empty memory.
 func New() *Memory {
-	return &Memory{settled: Sightings{}, index: map[Key]slot{}, numbers: map[string]uint32{}}
+	return &Memory{index: map[Key]slot{}, numbers: map[string]uint32{}, names: []string{""}, keys: [][]Key{nil}}
 }
 
 // First gives the earliest sighting of a key; ok is false if there is none.
 func (m *Memory) First(k Key) (at int64, ok bool) {
-	at, ok = m.settled[k]
-	if s, live := m.index[k]; live && (!ok || s.at < at) {
-		return s.at, true
-	}
-	return at, ok
+	s, ok := m.index[k]
+	return s.at, ok
 }
 
 // Replace sets what a contributor saw, in place of what it said before. It
@@ -186,9 +184,8 @@ func (m *Memory) Update(contributor string, k Key, at int64, present bool) bool 
 // FirstBy is First over the contributors for whom keep is true, and what is
 // settled.
 func (m *Memory) FirstBy(k Key, keep func(contributor string) bool) (at int64, ok bool) {
-	at, ok = m.settled[k]
 	for number, t := range m.seers(k) {
-		if keep(m.names[number]) && (!ok || t < at) {
+		if (number == settled || keep(m.names[number])) && (!ok || t < at) {
 			at, ok = t, true
 		}
 	}
@@ -307,30 +304,44 @@ func (m *Memory) Settle(contributor string) {
 		return
 	}
 	for _, k := range m.keys[number] {
+		if s := m.index[k]; s.more == 0 {
+			s.who = settled // nobody else saw it
+			m.index[k] = s
+			continue
+		}
 		at, _ := m.seenBy(k, number)
-		m.settled.See(k, at)
+		m.settle(k, at)
+		m.set(k, number, 0, false)
 	}
-	m.Replace(contributor, nil)
+	m.release(contributor, number)
+}
+
+// settle makes a sighting permanent.
+func (m *Memory) settle(k Key, at int64) {
+	if was, had := m.seenBy(k, settled); !had || at < was {
+		m.set(k, settled, at, true)
+	}
 }
 
 // Len is the number of keys remembered.
-func (m *Memory) Len() int {
-	n := len(m.settled)
-	for k := range m.index {
-		if _, ok := m.settled[k]; !ok {
-			n++
-		}
-	}
-	return n
-}
+func (m *Memory) Len() int { return len(m.index) }
 
 // Settled lists what is permanent, in the order of the keys.
-func (m *Memory) Settled() []Sighting { return m.settled.list() }
+func (m *Memory) Settled() []Sighting {
+	out := []Sighting{}
+	for k := range m.index {
+		if at, ok := m.seenBy(k, settled); ok {
+			out = append(out, Sighting{k, at})
+		}
+	}
+	slices.SortFunc(out, Sighting.Compare)
+	return out
+}
 
 // Restore takes in what Settled gave.
 func (m *Memory) Restore(list []Sighting) {
 	for _, s := range list {
-		m.settled.See(s.Key, s.At)
+		m.settle(s.Key, s.At)
 	}
 }
 
