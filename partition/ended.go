@@ -46,25 +46,27 @@ func (p *Partition) Tidy() {
 	fresh := map[evidence.SubjectID]*evidence.Subject{}
 	for _, id := range p.resolver.Dirty() {
 		if s, ok := p.changed(id); ok {
-			p.remember(id, s)
 			p.unassessed[id] = true
 			fresh[id] = s
 		}
 	}
+	p.remember(fresh)
 	p.resolver.LetWaitGo(p.watermark - ofNobody)
 	for _, id := range p.resolver.Released() {
 		delete(p.events, id)
 	}
+	ended := map[evidence.SubjectID]*evidence.Subject{}
 	for _, id := range p.resolver.EndedBefore(p.watermark - afterEnd) {
-		s := fresh[id]
 		if p.found[id] && !p.unassessed[id] {
 			continue
 		}
-		if s == nil {
-			s, _ = p.resolver.Subject(id)
+		if ended[id] = fresh[id]; ended[id] == nil {
+			ended[id], _ = p.resolver.Subject(id)
 		}
 		delete(p.unassessed, id)
-		if len(p.assess(id, s)) > 0 {
+	}
+	for id, found := range p.assess(ended) {
+		if len(found) > 0 {
 			continue
 		}
 		placed, containers := p.resolver.Extent(id)

@@ -9,8 +9,6 @@ package partition
 
 import (
 	"cmp"
-	"maps"
-	"slices"
 
 	"tidewaiter/analytic"
 	"tidewaiter/baseline"
@@ -139,9 +137,9 @@ func (p *Partition) Sync() {
 	for _, id := range p.resolver.Dirty() {
 		if s, ok := p.changed(id); ok {
 			dirty[id] = s
-			p.remember(id, s)
 		}
 	}
+	p.remember(dirty)
 	again := func(id evidence.SubjectID) {
 		if _, have := dirty[id]; !have {
 			dirty[id], _ = p.resolver.Subject(id)
@@ -164,31 +162,16 @@ func (p *Partition) Sync() {
 			}
 		}
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(dirty), evidence.SubjectID.Compare) {
-		p.assess(id, dirty[id])
-	}
+	p.assess(dirty)
 }
 
 func (p *Partition) context() analytic.Context {
 	return analytic.Context{Policy: p.opt.Policy, Memory: p.memory}
 }
 
-// remember replaces what a subject contributes to memory.
-func (p *Partition) remember(id evidence.SubjectID, s *evidence.Subject) {
-	var seen baseline.Sightings
-	if s != nil {
-		seen = p.opt.Library.Sightings(p.context(), s)
-	}
-	p.news.add(p.memory.Replace(id.String(), seen))
-}
-
-// assess judges a subject anew and writes it into the book.
-func (p *Partition) assess(id evidence.SubjectID, s *evidence.Subject) []analytic.Assessment {
-	var found []analytic.Assessment
-	var asked []baseline.Key
-	if s != nil {
-		found, asked = p.opt.Library.Assess(p.context(), s)
-	}
+// take writes what was found about a subject into the book, and notes on which
+// memory keys that rests.
+func (p *Partition) take(id evidence.SubjectID, found []analytic.Assessment, asked []baseline.Key) {
 	p.unwatch(id)
 	for _, k := range asked {
 		if p.watchers[k] == nil {
@@ -203,7 +186,6 @@ func (p *Partition) assess(id evidence.SubjectID, s *evidence.Subject) []analyti
 		p.found[id] = true
 	}
 	p.book.Put(id, found)
-	return found
 }
 
 // unwatch forgets which memory keys a subject's assessment rests on.
@@ -225,8 +207,9 @@ const maxNames = 10
 func (p *Partition) settleExcess() {
 	for _, id := range p.resolver.Excess() {
 		if s, ok := p.resolver.Subject(id); ok {
-			p.remember(id, s)
-			if found := p.assess(id, s); len(found) > 0 {
+			one := map[evidence.SubjectID]*evidence.Subject{id: s}
+			p.remember(one)
+			if found := p.assess(one)[id]; len(found) > 0 {
 				p.settled[id] = found
 			}
 		}
