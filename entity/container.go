@@ -37,7 +37,9 @@ type container struct {
 	home   *container
 	tiedBy podName
 	begun  begun // as it is filed; zero if nothing tells when it began
-	dated  dating
+	// startedWith is the pod that it is in by the time of its start.
+	startedWith event.ObjectRef
+	dated       dating
 
 	// What is placed in it. Only a canonical container has any.
 	acts    timeline[*act]

@@ -189,10 +189,10 @@ func (s *site) inferredPod(c *container) event.ObjectRef {
 		all[ref] = true
 	}
 	if len(all) == 0 {
-		all[s.podStartedWith(c)] = true
+		all[c.startedWith] = true
 		for id := range known.lying {
 			if lying := s.containers[id]; lying != nil {
-				all[s.podStartedWith(lying)] = true
+				all[lying.startedWith] = true
 			}
 		}
 	}

@@ -376,6 +376,10 @@ func (s *site) podOfContainer(c *container) event.ObjectRef {
 
 // rehome links a container to the pod that it is said to be in.
 func (s *site) rehome(c *container) {
+	if with := s.podStartedWith(c); with != c.startedWith {
+		c.startedWith = with
+		s.cluster.regardClaims(s.cluster.claimsOf(c.id)) // its sandbox is there, too
+	}
 	ref := s.podOfContainer(c)
 	now := s.cluster.podOf(ref, event.Time{At: c.begin()})
 	if ref.UID == "" && ref.Name != "" {
