@@ -116,6 +116,20 @@ func (o *Output) Beside(e event.Event, key string, spans ...event.Span) {
 	o.Tally.Beside++
 }
 
+// Tells accounts for a record of which err says that it cannot be read, or a nil
+// body that it tells nothing; else it is true, and the caller's Event follows.
+func (o *Output) Tells(rec Record, body event.Body, err error) bool {
+	switch {
+	case err != nil:
+		o.Unreadable(rec, err)
+	case body == nil:
+		o.Skip()
+	default:
+		return true
+	}
+	return false
+}
+
 // Skip counts a record that was read and tells nothing that any analytic uses.
 func (o *Output) Skip() { o.Tally.Skipped++ }
 

@@ -9,6 +9,7 @@ import (
 var (
 	errNotAudit = errors.New("not an audit record: expected type=NAME msg=audit(SECONDS.MILLIS:SERIAL): FIELDS")
 	errNoType   = errors.New("audit record without a type: expected type=NAME before its stamp")
+	errCutStamp = errors.New("record ends within its audit stamp")
 	errStamp    = errors.New("audit stamp is not SECONDS.MILLIS:SERIAL; text interpreted by ausearch -i carries no time zone, use its --raw output")
 )
 
@@ -120,8 +121,8 @@ type header struct {
 }
 
 // splitHeader cuts "[node=NAME] [type=NAME] [msg=]audit(STAMP): FIELDS", after
-// whatever a system log put before it. It fails with errNotAudit, errNoType or
-// errStamp.
+// whatever a system log put before it. It fails with errNotAudit, errNoType,
+// errStamp or errCutStamp.
 func splitHeader(line []byte) (h header, err error) {
 	rest := line
 	if !startsRecord(rest) {
@@ -146,7 +147,10 @@ func splitHeader(line []byte) (h header, err error) {
 	}
 	rest = rest[len("audit("):]
 	end := bytes.IndexByte(rest[:min(len(rest), maxStamp+1)], ')')
-	if end < 0 {
+	switch {
+	case end < 0 && len(rest) <= maxStamp:
+		return h, errCutStamp
+	case end < 0:
 		return h, errStamp
 	}
 	h.stamp, h.body = rest[:end], trimBody(rest[end+1:])

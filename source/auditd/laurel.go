@@ -69,12 +69,7 @@ func (d *laurelDecoder) Decode(rec source.Record) {
 	if fault := d.parser.Fault(); fault != nil {
 		err = fault
 	}
-	switch {
-	case err != nil:
-		d.out.Unreadable(rec, err)
-	case body == nil:
-		d.out.Skip()
-	default:
+	if d.out.Tells(rec, body, err) {
 		k := &d.g.key
 		what := string(body.Kind())
 		if loss, ok := body.(*event.Loss); ok {

@@ -52,12 +52,7 @@ type eventsDecoder struct {
 func (d *eventsDecoder) Decode(rec source.Record) {
 	var m message
 	body, err := d.read(rec.Data, &m)
-	switch {
-	case err != nil:
-		d.out.Unreadable(rec, err)
-	case body == nil:
-		d.out.Skip()
-	default:
+	if d.out.Tells(rec, body, err) {
 		d.out.Event(event.Event{Time: m.at, Body: body}, m.key(), rec.Span)
 	}
 }

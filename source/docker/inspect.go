@@ -55,12 +55,7 @@ type inspectDecoder struct {
 // Decode implements source.Decoder.
 func (d *inspectDecoder) Decode(rec source.Record) {
 	body, err := d.read(rec.Data)
-	switch {
-	case err != nil:
-		d.out.Unreadable(rec, err)
-	case body == nil:
-		d.out.Skip()
-	default:
+	if d.out.Tells(rec, body, err) {
 		// Two look-ups of one container at different times are two records.
 		d.out.Event(event.Event{Body: body}, string(rec.Data), rec.Span)
 	}

@@ -68,12 +68,7 @@ func (d *traceeDecoder) Decode(rec source.Record) {
 	if fault := d.parser.Fault(); fault != nil {
 		err = fault
 	}
-	switch {
-	case err != nil:
-		d.out.Unreadable(rec, err)
-	case body == nil:
-		d.out.Skip()
-	default:
+	if d.out.Tells(rec, body, err) {
 		d.out.Event(event.Event{Time: d.t.at, Body: body}, d.t.key()+"|"+object(body), rec.Span)
 	}
 }

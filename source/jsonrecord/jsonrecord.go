@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/valyala/fastjson"
 )
@@ -36,9 +37,21 @@ func (p *Parser) Parse(b []byte) (Value, error) {
 	p.fault = nil
 	v, err := p.p.ParseBytes(b)
 	if err != nil {
-		return Value{}, fmt.Errorf("%w: %s", ErrSyntax, clip(err.Error()))
+		return Value{}, fmt.Errorf("%w: %s", ErrSyntax, clip(innermost(err.Error())))
 	}
 	return Value{v, p}, nil
+}
+
+// innermost is what a parser's message says at its end, without the values that
+// it was in on the way there.
+func innermost(s string) string {
+	for {
+		_, rest, found := strings.Cut(s, ": ")
+		if !found || !strings.HasPrefix(s, "cannot parse ") || !strings.HasPrefix(rest, "cannot parse ") {
+			return s
+		}
+		s = rest
+	}
 }
 
 // Fault is ErrDuplicateKey, with the key, if a key asked for since Parse stood

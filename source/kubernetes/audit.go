@@ -31,10 +31,6 @@ func Audit() *source.Format {
 	}
 }
 
-// maxEnvelopes is how deep envelopes are opened: a shipper's around a cloud's
-// around a list.
-const maxEnvelopes = 4
-
 var (
 	errNotAudit    = errors.New("no audit record: neither auditID and stage, nor an envelope around them")
 	errDeep        = errors.New("too many envelopes around one another")
@@ -45,10 +41,9 @@ var (
 )
 
 type auditDecoder struct {
-	out *source.Output
-	// A value lives until its parser's next record, so each depth has its own.
-	parsers [maxEnvelopes]jsonrecord.Parser
-	refs    image.Parser
+	out    *source.Output
+	nested nested
+	refs   image.Parser
 }
 
 // Decode implements source.Decoder.
@@ -75,27 +70,17 @@ func withoutPrefix(rec source.Record) source.Record {
 // open decodes a record, or what is in the envelope that it is. depth counts
 // the envelopes that are open around it.
 func (d *auditDecoder) open(rec source.Record, place event.Place, depth int) {
-	if depth == maxEnvelopes {
-		d.out.Unreadable(rec, errDeep)
-		return
-	}
-	parser := &d.parsers[depth]
-	v, err := parser.Parse(rec.Data)
+	e, ok := d.nested.open(d.out, rec, depth)
+	e.place = place
 	switch {
-	case err != nil:
-	case !v.IsObject():
-		err = errNotObject
-	case v.Get("auditID").IsString():
-		d.native(rec, v, place, parser)
-		return
-	case v.Get("protoPayload").IsObject():
-		d.cloudAudit(rec, v, parser)
-		return
+	case !ok:
+	case e.Get("auditID").IsString():
+		d.native(rec, e.Value, place, e.parser)
+	case e.Get("protoPayload").IsObject():
+		d.cloudAudit(rec, e.Value, e.parser)
 	default:
-		d.envelope(rec, v, place, depth)
-		return
+		d.unwrap(e)
 	}
-	d.out.Unreadable(rec, err)
 }
 
 // lists are the keys under which envelopes hold records.
@@ -106,26 +91,25 @@ var texts = [][]string{
 	{"message"}, {"@message"}, {"log"}, {"properties", "log"}, {"log_s"}, {"json"}, {"kubernetes", "audit"}, {"event", "original"},
 }
 
-// envelope opens what a cloud or a log shipper put around records.
-func (d *auditDecoder) envelope(rec source.Record, v jsonrecord.Value, place event.Place, depth int) {
-	parser := &d.parsers[depth]
-	place = envelopePlace(v).Or(place)
-	key := listKey(v)
-	inner, text := inside(v)
-	skip := otherLog(v)
-	err := parser.Fault()
+// unwrap opens what a cloud or a log shipper put around records.
+func (d *auditDecoder) unwrap(e envelope) {
+	place := envelopePlace(e.Value).Or(e.place)
+	key := listKey(e.Value)
+	inner, text := inside(e.Value)
+	skip := otherLog(e.Value)
+	err := e.parser.Fault()
 	switch {
 	case err != nil:
-	case key != "" && inText(rec):
+	case key != "" && inText(e.rec):
 		err = errListInText
 	case key != "":
-		spread(d.out, rec, key, func(r source.Record) { d.open(r, place, depth+1) })
+		spread(d.out, e.rec, key, func(r source.Record) { d.open(r, place, e.depth+1) })
 		return
 	case inner.Exists():
-		d.native(rec, inner, place, parser)
+		d.native(e.rec, inner, place, e.parser)
 		return
 	case strings.HasPrefix(text, "{"):
-		d.open(source.Record{Data: []byte(text), Span: rec.Span}, place, depth+1)
+		d.open(source.Record{Data: []byte(text), Span: e.rec.Span}, place, e.depth+1)
 		return
 	case skip || text != "" && place.Cluster != "":
 		d.out.Skip() // another component's line in the same stream
@@ -133,7 +117,7 @@ func (d *auditDecoder) envelope(rec source.Record, v jsonrecord.Value, place eve
 	default:
 		err = errNotAudit
 	}
-	d.out.Unreadable(rec, err)
+	d.out.Unreadable(e.rec, err)
 }
 
 // listKey is the key under which an envelope holds a list, "" if none.
@@ -199,12 +183,10 @@ func (d *auditDecoder) tell(rec source.Record, r *request, err error, parser *js
 
 // deliver accounts for one record.
 func (d *auditDecoder) deliver(rec source.Record, r *request, e event.Event, err error) {
-	switch {
-	case err != nil:
-		d.out.Unreadable(rec, fmt.Errorf("audit record %q: %w", clip(r.id), err))
-	case e.Body == nil:
-		d.out.Skip()
-	default:
+	if err != nil {
+		err = fmt.Errorf("audit record %q: %w", clip(r.id), err)
+	}
+	if d.out.Tells(rec, e.Body, err) {
 		e.Place = e.Place.Or(r.place)
 		d.out.Event(e, r.key(e.Body), rec.Span)
 	}

@@ -33,43 +33,31 @@ var (
 )
 
 type eventsDecoder struct {
-	out     *source.Output
-	parsers [maxEnvelopes]jsonrecord.Parser
-	refs    image.Parser
+	out    *source.Output
+	nested nested
+	refs   image.Parser
 }
 
 // Decode implements source.Decoder.
-func (d *eventsDecoder) Decode(rec source.Record) { d.open(rec, event.Place{}, 0) }
+func (d *eventsDecoder) Decode(rec source.Record) { d.open(rec, 0) }
 
 // Flush implements source.Decoder; nothing is held back.
 func (d *eventsDecoder) Flush() {}
 
 // open decodes a record, or what is in the envelope that it is.
-func (d *eventsDecoder) open(rec source.Record, place event.Place, depth int) {
-	if depth == maxEnvelopes {
-		d.out.Unreadable(rec, errDeep)
-		return
-	}
-	parser := &d.parsers[depth]
-	v, err := parser.Parse(rec.Data)
+func (d *eventsDecoder) open(rec source.Record, depth int) {
+	e, ok := d.nested.open(d.out, rec, depth)
 	switch {
-	case err != nil:
-	case !v.IsObject():
-		err = errNotObject
-	case isKubeEvent(v):
-		d.tell(rec, v, place, parser)
-		return
-	case v.Get("items").IsArray() && parser.Fault() == nil && !inText(rec):
-		spread(d.out, rec, "items", func(r source.Record) { d.open(r, place, depth+1) })
-		return
-	case endsWatch(v):
+	case !ok:
+	case isKubeEvent(e.Value):
+		d.tell(e, e.Value)
+	case e.Get("items").IsArray() && e.parser.Fault() == nil && !inText(rec):
+		spread(d.out, rec, "items", func(r source.Record) { d.open(r, depth+1) })
+	case endsWatch(e.Value):
 		d.out.Skip()
-		return
 	default:
-		d.unwrap(rec, v, depth)
-		return
+		d.unwrap(e)
 	}
-	d.out.Unreadable(rec, err)
 }
 
 // isKubeEvent knows an Event by what it is about. Some collectors keep too
@@ -95,43 +83,37 @@ func endsWatch(v jsonrecord.Value) bool {
 }
 
 // unwrap looks for the Event inside a watch's notice or a collector's record.
-func (d *eventsDecoder) unwrap(rec source.Record, v jsonrecord.Value, depth int) {
-	parser := &d.parsers[depth]
+func (d *eventsDecoder) unwrap(e envelope) {
 	for _, path := range [][]string{{"object"}, {"event"}, {"jsonPayload"}} {
-		if inner := v.Get(path...); isKubeEvent(inner) {
-			labels := v.Get("resource", "labels")
-			place := event.Place{Account: labels.String("project_id"), Region: labels.String("location"), Cluster: labels.String("cluster_name")}
-			d.tell(rec, inner, place, parser)
+		if inner := e.Get(path...); isKubeEvent(inner) {
+			labels := e.Get("resource", "labels")
+			e.place = event.Place{Account: labels.String("project_id"), Region: labels.String("location"), Cluster: labels.String("cluster_name")}
+			d.tell(e, inner)
 			return
 		}
 	}
-	if beat := v.Get("kubernetes", "event"); beat.Get("involved_object").IsObject() {
-		d.tell(rec, beat, event.Place{}, parser)
+	if beat := e.Get("kubernetes", "event"); beat.Get("involved_object").IsObject() {
+		d.tell(e, beat)
 		return
 	}
 	for _, key := range []string{"message", "log"} {
-		if text := strings.TrimSpace(v.String(key)); strings.HasPrefix(text, "{") {
-			d.open(source.Record{Data: []byte(text), Span: rec.Span}, event.Place{}, depth+1)
+		if text := strings.TrimSpace(e.String(key)); strings.HasPrefix(text, "{") {
+			d.open(source.Record{Data: []byte(text), Span: e.rec.Span}, e.depth+1)
 			return
 		}
 	}
-	d.out.Unreadable(rec, cmp.Or(parser.Fault(), errNotEvent))
+	d.out.Unreadable(e.rec, cmp.Or(e.parser.Fault(), errNotEvent))
 }
 
 // tell reads one Event and accounts for its record.
-func (d *eventsDecoder) tell(rec source.Record, v jsonrecord.Value, place event.Place, parser *jsonrecord.Parser) {
+func (d *eventsDecoder) tell(in envelope, v jsonrecord.Value) {
 	e, key, err := d.read(v)
-	if fault := parser.Fault(); fault != nil {
+	if fault := in.parser.Fault(); fault != nil {
 		err = fault
 	}
-	switch {
-	case err != nil:
-		d.out.Unreadable(rec, err)
-	case e.Body == nil:
-		d.out.Skip()
-	default:
-		e.Place = place
-		d.out.Event(e, cmp.Or(key, string(rec.Data)), rec.Span)
+	if d.out.Tells(in.rec, e.Body, err) {
+		e.Place = in.place
+		d.out.Event(e, cmp.Or(key, string(in.rec.Data)), in.rec.Span)
 	}
 }
 

@@ -48,12 +48,7 @@ func (d *kubeletDecoder) Flush() {}
 // Decode implements source.Decoder.
 func (d *kubeletDecoder) Decode(rec source.Record) {
 	l, err := d.read(rec.Data)
-	if err != nil {
-		d.out.Unreadable(rec, err)
-		return
-	}
-	if l.body == nil {
-		d.out.Skip()
+	if !d.out.Tells(rec, l.body, err) {
 		return
 	}
 	e := event.Event{Time: l.at, Place: event.Place{Host: l.host}, Body: l.body}

@@ -30,9 +30,9 @@ func Pods() *source.Format {
 var errNotPod = errors.New("no Kubernetes pod, and no list of pods")
 
 type podsDecoder struct {
-	out     *source.Output
-	parsers [maxEnvelopes]jsonrecord.Parser
-	refs    image.Parser
+	out    *source.Output
+	nested nested
+	refs   image.Parser
 }
 
 // Decode implements source.Decoder.
@@ -44,31 +44,23 @@ func (d *podsDecoder) Flush() {}
 // open reads a pod, or the elements of a list. Those of a PodList, as the API
 // gives it, have no kind of their own.
 func (d *podsDecoder) open(rec source.Record, inList bool, depth int) {
-	if depth == maxEnvelopes {
-		d.out.Unreadable(rec, errDeep)
+	e, ok := d.nested.open(d.out, rec, depth)
+	if !ok {
 		return
 	}
-	parser := &d.parsers[depth]
-	v, err := parser.Parse(rec.Data)
-	switch kind := v.String("kind"); {
-	case err != nil:
-	case !v.IsObject():
-		err = errNotObject
-	case parser.Fault() != nil:
-		err = parser.Fault()
-	case (kind == "List" || kind == "PodList") && v.Get("items").IsArray():
+	kind := e.String("kind")
+	switch fault := e.parser.Fault(); {
+	case fault != nil:
+		d.out.Unreadable(rec, fault)
+	case (kind == "List" || kind == "PodList") && e.Get("items").IsArray():
 		spread(d.out, rec, "items", func(r source.Record) { d.open(r, kind == "PodList", depth+1) })
-		return
-	case kind == "Pod" || inList && kind == "" && v.Get("spec").IsObject():
-		d.tell(rec, v, parser)
-		return
+	case kind == "Pod" || inList && kind == "" && e.Get("spec").IsObject():
+		d.tell(rec, e.Value, e.parser)
 	case depth > 0 && kind != "":
 		d.out.Skip() // a list may hold other things
-		return
 	default:
-		err = errNotPod
+		d.out.Unreadable(rec, errNotPod)
 	}
-	d.out.Unreadable(rec, err)
 }
 
 // tell reads one pod: its specification and its status.
