@@ -45,9 +45,10 @@ func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNod
 // compiler compiles conditions. Each place in the language sees its own
 // variables, so that a condition about a connection cannot ask for a command.
 type compiler struct {
-	base   *cel.Env
-	byKind map[string]*cel.Env
-	set    *cel.Env // for conditions over the set of signals
+	base     *cel.Env
+	byKind   map[string]*cel.Env
+	set      *cel.Env // for conditions over the set of signals
+	settings []policy.Setting
 }
 
 // settingTypes are the CEL types of settings. Lists are opaque: a condition
@@ -67,10 +68,7 @@ func settingType(t policy.Type) *cel.Type {
 func newCompiler(v *policy.Vocabulary) (*compiler, error) {
 	opts := []cel.EnvOption{
 		cel.StdLib(), ext.Strings(), ext.Lists(), ext.Sets(),
-		ext.NativeTypes(ext.ParseStructTags(true),
-			reflect.TypeFor[ImageView](), reflect.TypeFor[ContainerView](), reflect.TypeFor[EndpointView](),
-			reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](),
-			reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[ExecView]()),
+		ext.NativeTypes(append([]any{ext.ParseStructTags(true)}, viewTypes()...)...),
 		cel.Variable("scope", cel.StringType),
 	}
 	opts = append(opts, functions()...)
@@ -81,7 +79,7 @@ func newCompiler(v *policy.Vocabulary) (*compiler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("set up conditions: %w", err)
 	}
-	c := &compiler{base: base, byKind: map[string]*cel.Env{}}
+	c := &compiler{base: base, byKind: map[string]*cel.Env{}, settings: v.Settings}
 	for kind, vars := range variables() {
 		if c.byKind[kind], err = base.Extend(vars...); err != nil {
 			return nil, fmt.Errorf("set up conditions on %s: %w", kind, err)
@@ -132,8 +130,10 @@ func variables() map[string][]cel.EnvOption {
 
 // condition is a compiled expression; the zero condition is always true.
 type condition struct {
-	expr Expr
-	prog cel.Program
+	expr   Expr
+	prog   cel.Program
+	run    closure // nil if it is left to CEL
+	locals int     // that run needs
 }
 
 // compile checks an expression in the environment of kind and for its result
@@ -163,7 +163,8 @@ func (c *compiler) compile(e Expr, kind string, want *cel.Type) (condition, erro
 	if err != nil {
 		return condition{}, &strictyaml.Fault{File: e.File, Line: e.Line, Err: fmt.Errorf("condition: %w", err)}
 	}
-	return condition{e, prog}, nil
+	run, locals := closureOf(ast, c.settings)
+	return condition{e, prog, run, locals}, nil
 }
 
 func factKinds() string {
@@ -178,7 +179,7 @@ func factKinds() string {
 // for: such an event does not take part.
 var errNoSuchKey = errors.New("no such key")
 
-func (c condition) eval(vars any) (ref.Val, error) {
+func (c condition) eval(vars activation) (ref.Val, error) {
 	out, _, err := c.prog.Eval(vars)
 	if err != nil {
 		if strings.Contains(err.Error(), "no such key") {
@@ -189,10 +190,26 @@ func (c condition) eval(vars any) (ref.Val, error) {
 	return out, nil
 }
 
+// frame is what the closure works on, with these variables.
+func (c condition) frame(vars activation) *frame {
+	f := &vars.cache.frame
+	f.vars, f.failed = vars, false
+	if len(f.locals) < c.locals {
+		f.locals = make([]local, c.locals)
+	}
+	return f
+}
+
 // holds evaluates a condition; the zero condition holds.
-func (c condition) holds(vars any) (bool, error) {
+func (c condition) holds(vars activation) (bool, error) {
 	if c.prog == nil {
 		return true, nil
+	}
+	if run, ok := c.run.(func(*frame) bool); ok {
+		f := c.frame(vars)
+		if out := run(f); !f.failed {
+			return out, nil
+		}
 	}
 	out, err := c.eval(vars)
 	if errors.Is(err, errNoSuchKey) {
@@ -205,9 +222,15 @@ func (c condition) holds(vars any) (bool, error) {
 }
 
 // text evaluates an expression that gives a string.
-func (c condition) text(vars any) (string, error) {
+func (c condition) text(vars activation) (string, error) {
 	if c.prog == nil {
 		return "", nil
+	}
+	if run, ok := c.run.(func(*frame) string); ok {
+		f := c.frame(vars)
+		if out := run(f); !f.failed {
+			return out, nil
+		}
 	}
 	out, err := c.eval(vars)
 	if err != nil {
@@ -218,9 +241,15 @@ func (c condition) text(vars any) (string, error) {
 }
 
 // texts evaluates an expression that gives a list of strings.
-func (c condition) texts(vars any) ([]string, error) {
+func (c condition) texts(vars activation) ([]string, error) {
 	if c.prog == nil {
 		return nil, nil
+	}
+	if run, ok := c.run.(func(*frame) []string); ok {
+		f := c.frame(vars)
+		if out := run(f); !f.failed {
+			return out, nil
+		}
 	}
 	out, err := c.eval(vars)
 	if err != nil {
@@ -235,7 +264,7 @@ func (c condition) texts(vars any) ([]string, error) {
 
 // listValue is a list setting as CEL sees it.
 type listValue struct {
-	v policy.Value
+	v *policy.Value
 	t policy.Type // also of an unset value
 }
 
@@ -260,7 +289,7 @@ func (l listValue) Type() ref.Type { return cel.OpaqueType(string(l.t)) }
 
 // settingValue is a setting as CEL sees it. An unset list answers no to every
 // question but is_set.
-func settingValue(v policy.Value, t policy.Type) any {
+func settingValue(v *policy.Value, t policy.Type) any {
 	switch t {
 	case policy.Duration:
 		return v.Duration()
@@ -275,36 +304,78 @@ func settingValue(v policy.Value, t policy.Type) any {
 // Value implements ref.Val.
 func (l listValue) Value() any { return l.v }
 
-func functions() []cel.EnvOption {
-	opaque := func(t policy.Type) *cel.Type { return cel.OpaqueType(string(t)) }
-	member := func(name string, t policy.Type, arg *cel.Type, f func(policy.Value, any) bool) cel.EnvOption {
-		id := string(t) + "_" + name + "_" + strings.NewReplacer(".", "_", "(", "_", ")", "").Replace(arg.String())
-		return cel.Function(name, cel.MemberOverload(id, []*cel.Type{opaque(t), arg}, cel.BoolType,
-			cel.BinaryBinding(func(l, r ref.Val) ref.Val { return types.Bool(f(l.(listValue).v, r.Value())) })))
-	}
-	imageType, endpointType := cel.ObjectType("analytic.ImageView"), cel.ObjectType("analytic.EndpointView")
-	opts := []cel.EnvOption{
-		member("allows", policy.Images, imageType, func(v policy.Value, a any) bool {
-			img := a.(ImageView)
+// question is something that a condition can ask a list setting.
+type question struct {
+	name    string
+	setting policy.Type
+	about   *cel.Type
+	cel     func(v *policy.Value, about any) bool
+	closure func(of func(*frame) *policy.Value, about closure) closure
+}
+
+// about makes a question about a text or a number.
+func about[T string | int64](name string, setting policy.Type, arg *cel.Type, ask func(*policy.Value, T) bool) question {
+	return question{name, setting, arg,
+		func(v *policy.Value, a any) bool { return ask(v, a.(T)) },
+		func(of func(*frame) *policy.Value, about closure) closure {
+			if about, ok := about.(func(*frame) T); ok {
+				return func(f *frame) bool { return ask(of(f), about(f)) }
+			}
+			return nil
+		}}
+}
+
+// aboutView makes a question about one of the structs of views.go.
+func aboutView[T any](name string, setting policy.Type, ask func(*policy.Value, *T) bool) question {
+	return question{name, setting, cel.ObjectType(viewName(reflect.TypeFor[T]())),
+		func(v *policy.Value, a any) bool {
+			view := a.(T)
+			return ask(v, &view)
+		},
+		func(of func(*frame) *policy.Value, about closure) closure {
+			view, ok := about.(func(*frame) reflect.Value)
+			if !ok {
+				return nil
+			}
+			return func(f *frame) bool {
+				of := of(f)
+				v, ok := view(f).Addr().Interface().(*T)
+				return ok && ask(of, v)
+			}
+		}}
+}
+
+// questions lists what a condition can ask list settings.
+func questions() []question {
+	return []question{
+		aboutView("allows", policy.Images, func(v *policy.Value, img *ImageView) bool {
 			return v.MatchesImage(img.ref, img.digests) || v.MatchesImage(img.upstream, img.digests)
 		}),
-		member("approves", policy.Images, imageType, func(v policy.Value, a any) bool { return v.ApprovesDigest(a.(ImageView).digests) }),
-		member("has", policy.Releases, imageType, func(v policy.Value, a any) bool { return v.Released(a.(ImageView).digests) }),
-		member("contradict", policy.Releases, imageType, func(v policy.Value, a any) bool {
-			img := a.(ImageView)
+		aboutView("approves", policy.Images, func(v *policy.Value, img *ImageView) bool { return v.ApprovesDigest(img.digests) }),
+		aboutView("has", policy.Releases, func(v *policy.Value, img *ImageView) bool { return v.Released(img.digests) }),
+		aboutView("contradict", policy.Releases, func(v *policy.Value, img *ImageView) bool {
 			return img.Published && (v.Contradicts(img.ref, img.digests) || v.Contradicts(img.upstream, img.digests))
 		}),
-		member("trusts", policy.Publishers, cel.ObjectType("analytic.PublicationView"), func(v policy.Value, a any) bool {
-			p := a.(PublicationView)
-			return v.Publishes(p.ref, p.By)
-		}),
-		member("has", policy.Destinations, endpointType, func(v policy.Value, a any) bool { return hasEndpoint(v, a.(EndpointView)) }),
-		member("has", policy.Destinations, cel.StringType, func(v policy.Value, a any) bool { return v.MatchesDomain(a.(string)) }),
-		member("has", policy.Names, cel.StringType, func(v policy.Value, a any) bool { return v.MatchesName(a.(string)) }),
-		member("has", policy.Patterns, cel.StringType, func(v policy.Value, a any) bool { return v.MatchesPattern(a.(string)) }),
-		member("has", policy.Ports, cel.IntType, func(v policy.Value, a any) bool { return v.MatchesPort(int(a.(int64))) }),
-		cel.Function("imitates", cel.MemberOverload("image_imitates", []*cel.Type{imageType, opaque(policy.Images), opaque(policy.Names)}, cel.StringType,
+		aboutView("trusts", policy.Publishers, func(v *policy.Value, p *PublicationView) bool { return v.Publishes(p.ref, p.By) }),
+		aboutView("has", policy.Destinations, hasEndpoint),
+		about("has", policy.Destinations, cel.StringType, (*policy.Value).MatchesDomain),
+		about("has", policy.Names, cel.StringType, (*policy.Value).MatchesName),
+		about("has", policy.Patterns, cel.StringType, (*policy.Value).MatchesPattern),
+		about("has", policy.Ports, cel.IntType, func(v *policy.Value, port int64) bool { return v.MatchesPort(int(port)) }),
+	}
+}
+
+func functions() []cel.EnvOption {
+	opaque := func(t policy.Type) *cel.Type { return cel.OpaqueType(string(t)) }
+	opts := []cel.EnvOption{
+		cel.Function("imitates", cel.MemberOverload("image_imitates",
+			[]*cel.Type{cel.ObjectType(viewName(reflect.TypeFor[ImageView]())), opaque(policy.Images), opaque(policy.Names)}, cel.StringType,
 			cel.FunctionBinding(imitates))),
+	}
+	for _, q := range questions() {
+		id := string(q.setting) + "_" + q.name + "_" + strings.NewReplacer(".", "_", "(", "_", ")", "").Replace(q.about.String())
+		opts = append(opts, cel.Function(q.name, cel.MemberOverload(id, []*cel.Type{opaque(q.setting), q.about}, cel.BoolType,
+			cel.BinaryBinding(func(l, r ref.Val) ref.Val { return types.Bool(q.cel(l.(listValue).v, r.Value())) }))))
 	}
 	for _, t := range policy.Types() {
 		if t.IsList() {
@@ -317,15 +388,19 @@ func functions() []cel.EnvOption {
 
 // hasEndpoint reports whether a list of destinations holds an endpoint, by its
 // address, its autonomous system or a name it goes by.
-func hasEndpoint(v policy.Value, e EndpointView) bool {
+func hasEndpoint(v *policy.Value, e *EndpointView) bool {
 	return v.MatchesAddr(e.addr) || v.MatchesSystem(uint32(e.ASN)) || (!e.addr.IsValid() && v.MatchesDomain(e.Host)) || slices.ContainsFunc(e.Names, v.MatchesDomain)
 }
 
-// imitates says why an image looks like a trusted one without being it, or "".
 func imitates(args ...ref.Val) ref.Val {
 	img := args[0].Value().(ImageView)
-	why, _ := image.Lookalike(img.ref, args[1].(listValue).v.RegistryHosts(), args[2].(listValue).v.Text())
-	return types.String(why)
+	return types.String(imitatedBy(&img, args[1].(listValue).v, args[2].(listValue).v))
+}
+
+// imitatedBy says why an image looks like a trusted one without being it, or "".
+func imitatedBy(img *ImageView, registries, names *policy.Value) string {
+	why, _ := image.Lookalike(img.ref, registries.RegistryHosts(), names.Text())
+	return why
 }
 
 // parseWindow reads a stage's or chain's length of time: a duration as

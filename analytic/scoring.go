@@ -101,7 +101,7 @@ func (s *scoring) group(hits []Hit, name string, limit float64) float64 {
 
 // severity turns a tally into a severity: by threshold, then held within the
 // limits that apply. A floor beats a ceiling: it rests on stronger evidence.
-func (s *scoring) severity(t tally, vars overSignals) (Severity, error) {
+func (s *scoring) severity(t tally, vars activation) (Severity, error) {
 	sev := None
 	for candidate := Info; candidate <= Critical; candidate++ {
 		if at, ok := s.Thresholds[candidate]; ok && t.score >= at-1e-9 {

@@ -1,6 +1,11 @@
 package analytic
 
 import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/interpreter"
 
@@ -8,22 +13,38 @@ import (
 	"tidewaiter/policy"
 )
 
+// view is one of the structs of views.go: as itself for closures, as CEL's value
+// for what is left to CEL, made when it first asks.
+type view struct {
+	native reflect.Value // an addressable struct; not valid if there is none
+	cel    ref.Val
+}
+
+func viewOf[T any](v T) *view { return &view{native: reflect.ValueOf(&v).Elem()} }
+
+func (v *view) forCEL(adapter types.Adapter) ref.Val {
+	if v.cel == nil {
+		v.cel = adapter.NativeToValue(v.native.Interface())
+	}
+	return v.cel
+}
+
 // varCache makes the variables that conditions see, once per subject, fact and
-// setting, and only when one asks. They are kept as CEL's own values: making
-// one costs more than most conditions.
+// setting, and only when one asks.
 type varCache struct {
 	ev        *evaluation
-	images    []ref.Val // by container, the last for a subject that has none
-	container []ref.Val
-	pod       ref.Val
-	facts     []any
-	settings  map[string]any            // of no analytic in particular
-	own       map[string]map[string]any // by analytic, for one with tunables of its own
+	images    []*view // by container, the last for a subject that has none
+	container []*view
+	pod       *view
+	facts     []*view
+	settings  map[string][]*policy.Value // by analytic, "" for what all see; then as the library orders them
+	frame     frame
 }
 
 func newVarCache(ev *evaluation) varCache {
 	n := len(ev.subject.Containers) + 1
-	return varCache{ev: ev, images: make([]ref.Val, n), container: make([]ref.Val, n), settings: map[string]any{}}
+	views := make([]*view, 2*n)
+	return varCache{ev: ev, images: views[:n], container: views[n:]}
 }
 
 // whose is the container that a condition on a fact is about: the fact's own,
@@ -36,31 +57,33 @@ func (c *varCache) whose(fact int) int {
 	return min(whose, len(c.ev.subject.Containers))
 }
 
-func (c *varCache) imageOf(whose int) ref.Val {
+func (c *varCache) imageOf(fact int) *view {
+	whose := c.whose(fact)
 	if c.images[whose] == nil {
 		v := ImageView{}
 		if whose < len(c.ev.subject.Containers) {
 			v = imageView(c.ev.ctx.Policy, &c.ev.subject.Containers[whose])
 		}
-		c.images[whose] = c.ev.lib.adapter.NativeToValue(v)
+		c.images[whose] = viewOf(v)
 	}
 	return c.images[whose]
 }
 
-func (c *varCache) containerOf(whose int) ref.Val {
+func (c *varCache) containerOf(fact int) *view {
+	whose := c.whose(fact)
 	if c.container[whose] == nil {
 		v := ContainerView{}
 		if whose < len(c.ev.subject.Containers) {
 			v = containerView(c.ev.ctx.Policy, &c.ev.subject.Containers[whose])
 		}
-		c.container[whose] = c.ev.lib.adapter.NativeToValue(v)
+		c.container[whose] = viewOf(v)
 	}
 	return c.container[whose]
 }
 
-func (c *varCache) podOf() ref.Val {
+func (c *varCache) podOf() *view {
 	if c.pod == nil {
-		c.pod = c.ev.lib.adapter.NativeToValue(podView(c.ev.subject.Pod, c.ev.container()))
+		c.pod = viewOf(podView(c.ev.subject.Pod, c.ev.container()))
 	}
 	return c.pod
 }
@@ -71,7 +94,7 @@ func (c *varCache) of(analytic string, fact int) activation {
 	if analytic != "" && !c.ev.scope.Overrides(analytic) {
 		analytic = "" // it sees what all see
 	}
-	return activation{c, analytic, fact}
+	return activation{cache: c, analytic: analytic, fact: fact}
 }
 
 // activation resolves variables by name (interpreter.Activation).
@@ -79,45 +102,54 @@ type activation struct {
 	cache    *varCache
 	analytic string
 	fact     int
+	over     *overSignals // for conditions over a set of signals
 }
 
-// ResolveName implements interpreter.Activation.
-func (a activation) ResolveName(name string) (any, bool) {
-	c := a.cache
-	switch name {
-	case "image":
-		return c.imageOf(c.whose(a.fact)), true
-	case "container":
-		return c.containerOf(c.whose(a.fact)), true
-	case "pod":
-		return c.podOf(), true
-	case "scope":
-		return c.ev.scope.Name, true
-	}
-	if len(name) > len(settingPrefix) && name[:len(settingPrefix)] == settingPrefix {
-		return c.setting(a.analytic, name[len(settingPrefix):])
-	}
-	if a.fact < 0 {
-		return nil, false
-	}
-	return c.fact(a.fact, name)
-}
-
-// overSignals resolves the variables of conditions over a set of signals
-// (interpreter.Activation).
+// overSignals is what conditions over a set of signals see.
 type overSignals struct {
-	activation
 	tally tally
 	legs  []string
 }
 
 // over gives the variables for a condition over what was found.
-func (ev *evaluation) over(analytic string, t tally, legs []Leg) overSignals {
-	return overSignals{activation{&ev.vars, analytic, -1}, t, seenLegs(legs)}
+func (ev *evaluation) over(analytic string, t tally, legs []Leg) activation {
+	return activation{&ev.vars, analytic, -1, &overSignals{t, seenLegs(legs)}}
 }
 
 // ResolveName implements interpreter.Activation.
-func (o overSignals) ResolveName(name string) (any, bool) {
+func (a activation) ResolveName(name string) (any, bool) {
+	c, lib := a.cache, a.cache.ev.lib
+	switch name {
+	case "image":
+		return c.imageOf(a.fact).forCEL(lib.adapter), true
+	case "container":
+		return c.containerOf(a.fact).forCEL(lib.adapter), true
+	case "pod":
+		return c.podOf().forCEL(lib.adapter), true
+	case "scope":
+		return c.ev.scope.Name, true
+	}
+	if setting, ok := strings.CutPrefix(name, settingPrefix); ok {
+		at := slices.IndexFunc(lib.settings, func(s policy.Setting) bool { return s.Name == setting })
+		if at < 0 {
+			return nil, false
+		}
+		return settingValue(c.setting(a.analytic, at), lib.settings[at].Type), true
+	}
+	if a.over != nil {
+		return a.over.variable(name)
+	}
+	if a.fact < 0 || string(c.ev.subject.Facts[a.fact].Kind) != name {
+		return nil, false
+	}
+	if name == string(evidence.Plain) {
+		return plainView(c.ev.subject.Facts[a.fact]), true
+	}
+	v := c.fact(a.fact)
+	return v.forCEL(lib.adapter), v.native.IsValid()
+}
+
+func (o *overSignals) variable(name string) (any, bool) {
 	switch name {
 	case "signals":
 		return o.tally.signals, true
@@ -132,7 +164,7 @@ func (o overSignals) ResolveName(name string) (any, bool) {
 	case "score":
 		return o.tally.score, true
 	}
-	return o.activation.ResolveName(name)
+	return nil, false
 }
 
 // Parent implements interpreter.Activation.
@@ -140,71 +172,51 @@ func (a activation) Parent() interpreter.Activation { return nil }
 
 const settingPrefix = "setting."
 
-func (c *varCache) setting(analytic, name string) (any, bool) {
-	known := c.settings
-	if analytic != "" {
-		if c.own[analytic] == nil {
-			if c.own == nil {
-				c.own = map[string]map[string]any{}
-			}
-			c.own[analytic] = map[string]any{}
+// setting is the value of the library's setting at a place.
+func (c *varCache) setting(analytic string, at int) *policy.Value {
+	known := c.settings[analytic]
+	if known == nil {
+		if c.settings == nil {
+			c.settings = map[string][]*policy.Value{}
 		}
-		known = c.own[analytic]
+		known = make([]*policy.Value, len(c.ev.lib.settings))
+		c.settings[analytic] = known
 	}
-	if v, ok := known[name]; ok {
-		return v, true
+	if known[at] == nil {
+		known[at] = c.ev.scope.Setting(analytic, c.ev.lib.settings[at].Name)
 	}
-	for _, s := range c.ev.lib.settings {
-		if s.Name == name {
-			known[name] = settingValue(c.ev.scope.Setting(analytic, name), s.Type)
-			return known[name], true
-		}
-	}
-	return nil, false
+	return known[at]
 }
 
-// fact gives the variable that is named after the fact's kind.
-func (c *varCache) fact(i int, name string) (any, bool) {
-	f := c.ev.subject.Facts[i]
-	if string(f.Kind) != name {
-		return nil, false
-	}
+// fact is what a fact says, by its kind.
+func (c *varCache) fact(i int) *view {
 	if c.facts == nil {
-		c.facts = make([]any, len(c.ev.subject.Facts))
+		c.facts = make([]*view, len(c.ev.subject.Facts))
 	}
-	if c.facts[i] != nil {
-		return c.facts[i], true
+	if c.facts[i] == nil {
+		c.facts[i] = factView(c.ev.ctx.Policy, c.ev.subject.Facts[i])
 	}
-	v, ok := factView(c.ev.ctx.Policy, f)
-	if ok {
-		if _, plain := v.(map[string]any); !plain {
-			v = c.ev.lib.adapter.NativeToValue(v)
-		}
-		c.facts[i] = v
-	}
-	return v, ok
+	return c.facts[i]
 }
 
-func factView(p *policy.Policy, f evidence.Fact) (any, bool) {
+func factView(p *policy.Policy, f evidence.Fact) *view {
 	switch f.Kind {
 	case evidence.Command:
-		return commandView(p, f.Command), true
+		return viewOf(commandView(p, f.Command))
 	case evidence.Connection:
-		return connectionView(p, f), true
+		return viewOf(connectionView(p, f))
 	case evidence.Lookup:
-		return lookupView(f), true
+		return viewOf(lookupView(f))
 	case evidence.Arrival:
-		return arrivalView(f), true
+		return viewOf(arrivalView(f))
 	case evidence.Access:
-		return accessView(f), true
+		return viewOf(accessView(f))
 	case evidence.Request:
-		return requestView(f), true
+		return viewOf(requestView(f))
 	case evidence.Exec:
-		return execView(f), true
+		return viewOf(execView(f))
 	case evidence.Publication:
-		return publicationView(f), true
-	case evidence.Plain:
-		return plainView(f), true
+		return viewOf(publicationView(f))
 	}
-	return nil, false
+	return new(view)
 }

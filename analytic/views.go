@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,6 +18,18 @@ import (
 
 // The structs below are what conditions see, under the names in their tags.
 // They are flat and hold no pointers into the evidence.
+
+// viewTypes lists them, as reflect.Types.
+func viewTypes() []any {
+	return []any{
+		reflect.TypeFor[ImageView](), reflect.TypeFor[ContainerView](), reflect.TypeFor[EndpointView](),
+		reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](),
+		reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[ExecView](),
+	}
+}
+
+// viewName is under which CEL knows a struct.
+func viewName(t reflect.Type) string { return t.String() }
 
 // ImageView is the variable "image": the image that the subject was made of.
 type ImageView struct {

@@ -10,6 +10,7 @@ package baseline
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"iter"
 	"maps"
 	"slices"
@@ -22,18 +23,17 @@ type Key [16]byte
 
 // NewKey hashes a kind and the parts of a key. Parts are length-delimited.
 func NewKey(kind string, parts ...string) Key {
-	h := sha256.New()
-	var n [8]byte
-	for _, p := range append([]string{kind}, parts...) {
-		for i := range n {
-			n[i] = byte(len(p) >> (8 * i))
-		}
-		h.Write(n[:])
-		h.Write([]byte(p))
+	var room [256]byte // most keys fit, and then nothing is allocated
+	b := appendPart(room[:0], kind)
+	for _, p := range parts {
+		b = appendPart(b, p)
 	}
-	var k Key
-	copy(k[:], h.Sum(nil))
-	return k
+	sum := sha256.Sum256(b)
+	return Key(sum[:16])
+}
+
+func appendPart(b []byte, p string) []byte {
+	return append(binary.LittleEndian.AppendUint64(b, uint64(len(p))), p...)
 }
 
 // Sightings are the earliest times, in Unix nanoseconds, at which one

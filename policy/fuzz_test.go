@@ -78,7 +78,7 @@ func checkUsable(t *testing.T, p *Policy, v *Vocabulary) {
 	}
 }
 
-func checkValue(t *testing.T, v Value, d Setting, addr netip.Addr) {
+func checkValue(t *testing.T, v *Value, d Setting, addr netip.Addr) {
 	t.Helper()
 	if v.IsSet() && v.Type() != d.Type || d.IsSet && d.Type != Images && !v.IsSet() {
 		t.Fatalf("%s is %+v, declared as %s", d.Name, v, d.Type)
@@ -107,7 +107,7 @@ func checkValue(t *testing.T, v Value, d Setting, addr netip.Addr) {
 	}
 }
 
-func checkDestination(t *testing.T, v Value, text string) {
+func checkDestination(t *testing.T, v *Value, text string) {
 	t.Helper()
 	if p, err := netip.ParsePrefix(text); err == nil {
 		if !v.MatchesAddr(p.Addr()) {

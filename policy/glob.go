@@ -5,23 +5,20 @@ import "strings"
 // Glob reports whether s fits pattern, in which "*" stands for any run of
 // characters, slashes included, and every other character for itself.
 func Glob(pattern, s string) bool {
-	parts := strings.Split(pattern, "*")
-	if len(parts) == 1 {
-		return pattern == s
+	first, pattern, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return first == s
 	}
-	rest, ok := strings.CutPrefix(s, parts[0])
-	if !ok {
-		return false
-	}
-	last := parts[len(parts)-1]
-	for _, mid := range parts[1 : len(parts)-1] {
-		i := strings.Index(rest, mid)
-		if i < 0 {
-			return false
+	rest, ok := strings.CutPrefix(s, first)
+	for ok {
+		mid, more, wild := strings.Cut(pattern, "*")
+		if !wild {
+			return strings.HasSuffix(rest, mid)
 		}
-		rest = rest[i+len(mid):]
+		pattern = more
+		_, rest, ok = strings.Cut(rest, mid)
 	}
-	return strings.HasSuffix(rest, last)
+	return false
 }
 
 // isExact reports whether pattern fits itself only.

@@ -287,7 +287,7 @@ func (l *loader) scopeBody(s *Scope, n *yaml.Node, path string) {
 
 // analytic reads the tunables of one analytic.
 func (l *loader) analytic(s *Scope, id string, n *yaml.Node, path string) {
-	tunables := map[string]Value{}
+	tunables := map[string]*Value{}
 	s.tunables[id] = tunables
 	l.mapping(n, path, func(k string, at, val *yaml.Node) {
 		if t, ok := l.vocabulary.tunable(id, k); ok {
@@ -362,7 +362,7 @@ func (l *loader) list(n *yaml.Node, path string) []entry {
 func isPlain(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag != "!!null" }
 
 // value reads a setting's value.
-func (l *loader) value(n *yaml.Node, path string, t Type) Value {
+func (l *loader) value(n *yaml.Node, path string, t Type) *Value {
 	switch {
 	case t.IsList():
 		return l.values(l.list(n, path), t)
@@ -370,11 +370,11 @@ func (l *loader) value(n *yaml.Node, path string, t Type) Value {
 		return l.values([]entry{{n, path}}, t)
 	}
 	l.fault(n, path, "want %s", t.article())
-	return Value{}
+	return new(Value)
 }
 
 // values reads entries and reports each bad one where it stands.
-func (l *loader) values(entries []entry, t Type) Value {
+func (l *loader) values(entries []entry, t Type) *Value {
 	texts := make([]string, len(entries))
 	bad := make([]error, len(entries))
 	for i, e := range entries {

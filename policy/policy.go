@@ -144,14 +144,16 @@ type Scope struct {
 	Name     string
 	Match    Match
 	parent   *Scope // what it inherits from, nil for the root
-	settings map[string]Value
-	tunables map[string]map[string]Value // by analytic, then by tunable
+	settings map[string]*Value
+	tunables map[string]map[string]*Value // by analytic, then by tunable
+	// defaults are the declared values of tunables, in the root; nil elsewhere.
+	defaults map[string]map[string]*Value
 
 	vocabulary *Vocabulary
 }
 
 func newScope(name string, v *Vocabulary) *Scope {
-	return &Scope{Name: name, vocabulary: v, settings: map[string]Value{}, tunables: map[string]map[string]Value{}}
+	return &Scope{Name: name, vocabulary: v, settings: map[string]*Value{}, tunables: map[string]map[string]*Value{}}
 }
 
 // newRoot makes the scope that holds the declared defaults. A bad default is a
@@ -161,6 +163,15 @@ func newRoot(v *Vocabulary) *Scope {
 	for _, d := range v.Settings {
 		if d.IsSet {
 			root.settings[d.Name], _ = NewValue(d.Type, d.Default)
+		}
+	}
+	root.defaults = map[string]map[string]*Value{}
+	for id, tunables := range v.Analytics {
+		root.defaults[id] = map[string]*Value{}
+		for _, t := range tunables {
+			if t.IsSet {
+				root.defaults[id][t.Name], _ = NewValue(t.Type, t.Default)
+			}
 		}
 	}
 	return root
@@ -234,7 +245,7 @@ func (s *Scope) inheritsFrom(o *Scope) bool {
 // analytic's own tunable if one is bound to it and set, else the setting, each
 // looked for in this scope and then in what it inherits from, else the
 // declared default. An undeclared name gives an unset value.
-func (s *Scope) Setting(analytic, name string) Value {
+func (s *Scope) Setting(analytic, name string) *Value {
 	for _, t := range s.vocabulary.Analytics[analytic] {
 		if t.Bound == "" || t.Bound != name {
 			continue
@@ -248,7 +259,7 @@ func (s *Scope) Setting(analytic, name string) Value {
 			return v
 		}
 	}
-	return Value{}
+	return new(Value)
 }
 
 // Overrides reports whether an analytic has tunables of its own in this scope,
@@ -264,29 +275,35 @@ func (s *Scope) Overrides(analytic string) bool {
 
 // Tunable is the value of an analytic's own tunable, or of the setting that it
 // stands for.
-func (s *Scope) Tunable(analytic, name string) Value {
+func (s *Scope) Tunable(analytic, name string) *Value {
 	t, ok := s.vocabulary.tunable(analytic, name)
 	switch {
 	case !ok:
-		return Value{}
+		return new(Value)
 	case t.Bound != "":
 		return s.Setting(analytic, t.Bound)
 	}
-	if v, ok := s.tunable(analytic, name); ok || !t.IsSet {
+	if v, ok := s.tunable(analytic, name); ok {
 		return v
 	}
-	v, _ := NewValue(t.Type, t.Default)
-	return v
+	if !t.IsSet {
+		return new(Value)
+	}
+	root := s
+	for root.parent != nil {
+		root = root.parent
+	}
+	return root.defaults[analytic][name]
 }
 
 // tunable is what the policy says of a tunable, here or in an ancestor.
-func (s *Scope) tunable(analytic, name string) (Value, bool) {
+func (s *Scope) tunable(analytic, name string) (*Value, bool) {
 	for at := s; at != nil; at = at.parent {
 		if v, ok := at.tunables[analytic][name]; ok {
 			return v, true
 		}
 	}
-	return Value{}, false
+	return nil, false
 }
 
 // reserved are the networks that are not reachable from elsewhere, by IANA's

@@ -88,7 +88,9 @@ type Value struct {
 	// releases are image references with tag and digest.
 	releases   []image.Reference
 	publishers []publisher
-	globs      []string
+	exact      map[string]bool // patterns and domain names that fit themselves only
+	globs      []string        // other patterns
+	below      map[string]bool // domain names below which all fit
 	nets       *bart.Lite
 	systems    []uint32 // numbers
 	ports      []portRange
@@ -107,8 +109,8 @@ type publisher struct {
 
 // NewValue reads a value from the texts written for it: one text for a plain
 // type, any number for a list. It reports every bad entry, by its index.
-func NewValue(t Type, texts []string) (Value, []EntryError) {
-	v := Value{typ: t, text: slices.Clone(texts)}
+func NewValue(t Type, texts []string) (*Value, []EntryError) {
+	v := &Value{typ: t, text: slices.Clone(texts)}
 	if t == Destinations {
 		v.nets = new(bart.Lite)
 	}
@@ -161,9 +163,9 @@ func (v *Value) add(s string) error {
 		if name == "" {
 			return fmt.Errorf("%s names no program", quote(s))
 		}
-		v.globs = append(v.globs, name)
+		v.addPattern(name)
 	case Patterns:
-		v.globs = append(v.globs, s)
+		v.addPattern(s)
 	case Destinations:
 		return v.addDestination(s)
 	case Ports:
@@ -227,7 +229,11 @@ func (v *Value) addDestination(s string) error {
 	rest := strings.TrimPrefix(name, "*.")
 	switch {
 	case isDomain(rest):
-		v.globs = append(v.globs, name)
+		if below, ok := strings.CutPrefix(name, "*."); ok {
+			put(&v.below, below)
+		} else {
+			put(&v.exact, name)
+		}
 		return nil
 	case isDomain(strings.TrimLeft(name, "*.")):
 		return fmt.Errorf("%s: write \"*.%s\" for all names below it, without the \"*.\" for itself", quote(s), strings.TrimLeft(name, "*."))
@@ -363,44 +369,44 @@ const durationForm = `^([0-9]+d)?([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))*$`
 var durationPattern = regexp.MustCompile(durationForm)
 
 // Type is the value's type, "" when unset.
-func (v Value) Type() Type { return v.typ }
+func (v *Value) Type() Type { return v.typ }
 
 // IsSet reports whether anybody has set the value, be it to an empty list.
-func (v Value) IsSet() bool { return v.typ != "" }
+func (v *Value) IsSet() bool { return v.typ != "" }
 
 // Text is the value as written.
-func (v Value) Text() []string { return slices.Clone(v.text) }
+func (v *Value) Text() []string { return slices.Clone(v.text) }
 
 // Duration is the value of a Duration, 0 if unset.
-func (v Value) Duration() time.Duration { return v.span }
+func (v *Value) Duration() time.Duration { return v.span }
 
 // Number is the value of a Number, 0 if unset.
-func (v Value) Number() float64 { return v.number }
+func (v *Value) Number() float64 { return v.number }
 
 // Flag is the value of a Flag, false if unset.
-func (v Value) Flag() bool { return v.flag }
+func (v *Value) Flag() bool { return v.flag }
 
 // MatchesImage reports whether an Images value allows the reference, given the
 // digests known for it.
-func (v Value) MatchesImage(r image.Reference, digests []image.Digest) bool {
+func (v *Value) MatchesImage(r image.Reference, digests []image.Digest) bool {
 	return slices.ContainsFunc(v.images, func(p image.Pattern) bool { return p.Matches(r, digests) })
 }
 
 // ApprovesDigest reports whether an Images value names one of the digests.
-func (v Value) ApprovesDigest(digests []image.Digest) bool {
+func (v *Value) ApprovesDigest(digests []image.Digest) bool {
 	return slices.ContainsFunc(v.images, func(p image.Pattern) bool {
 		return !p.Digest().IsZero() && slices.Contains(digests, p.Digest())
 	})
 }
 
 // Released reports whether a Releases value has one of the digests.
-func (v Value) Released(digests []image.Digest) bool {
+func (v *Value) Released(digests []image.Digest) bool {
 	return slices.ContainsFunc(v.releases, func(r image.Reference) bool { return slices.Contains(digests, r.Digest()) })
 }
 
 // Publishes reports whether a Publishers value lets an identity publish a
 // repository. Nobody, "", publishes nothing.
-func (v Value) Publishes(repository image.Reference, identity string) bool {
+func (v *Value) Publishes(repository image.Reference, identity string) bool {
 	return identity != "" && slices.ContainsFunc(v.publishers, func(p publisher) bool {
 		return p.repositories.Matches(repository, nil) && Glob(p.identity, identity)
 	})
@@ -408,7 +414,7 @@ func (v Value) Publishes(repository image.Reference, identity string) bool {
 
 // Contradicts reports whether a Releases value knows the reference's tag, and
 // all of its releases are other images than the one with these digests.
-func (v Value) Contradicts(r image.Reference, digests []image.Digest) bool {
+func (v *Value) Contradicts(r image.Reference, digests []image.Digest) bool {
 	known := false
 	for _, rel := range v.releases {
 		if rel.Repository() != r.Repository() || rel.Tag() != r.Tag() {
@@ -423,7 +429,7 @@ func (v Value) Contradicts(r image.Reference, digests []image.Digest) bool {
 }
 
 // RegistryHosts are the hosts that an Images value names, sorted, once each.
-func (v Value) RegistryHosts() []string {
+func (v *Value) RegistryHosts() []string {
 	var hosts []string
 	for _, p := range v.images {
 		hosts = append(hosts, p.Domain())
@@ -433,50 +439,68 @@ func (v Value) RegistryHosts() []string {
 }
 
 // MatchesName reports whether a Names value holds the program.
-func (v Value) MatchesName(program string) bool {
+func (v *Value) MatchesName(program string) bool {
 	return v.MatchesPattern(event.ProgramName(program))
 }
 
 // MatchesPattern reports whether a Patterns or Names value fits the text.
-func (v Value) MatchesPattern(s string) bool {
-	return slices.ContainsFunc(v.globs, func(g string) bool { return Glob(g, s) })
+func (v *Value) MatchesPattern(s string) bool {
+	return v.exact[s] || slices.ContainsFunc(v.globs, func(g string) bool { return Glob(g, s) })
+}
+
+func (v *Value) addPattern(s string) {
+	if !isExact(s) {
+		v.globs = append(v.globs, s)
+		return
+	}
+	put(&v.exact, s)
+}
+
+func put(set *map[string]bool, s string) {
+	if *set == nil {
+		*set = map[string]bool{}
+	}
+	(*set)[s] = true
 }
 
 // MatchesAddr reports whether a Destinations value holds the address, or the
 // IPv4 address that it stands for.
-func (v Value) MatchesAddr(a netip.Addr) bool {
+func (v *Value) MatchesAddr(a netip.Addr) bool {
 	a = a.Unmap().WithZone("")
 	return v.nets != nil && a.IsValid() && (v.nets.Contains(a) || v.nets.Contains(native(a)))
 }
 
 // MatchesSystem reports whether a Destinations value names the autonomous
 // system; an unknown one, 0, is never named.
-func (v Value) MatchesSystem(number uint32) bool {
+func (v *Value) MatchesSystem(number uint32) bool {
 	return number != 0 && slices.Contains(v.systems, number)
 }
 
 // MatchesDomain reports whether a Destinations value holds the domain name.
-func (v Value) MatchesDomain(name string) bool {
+func (v *Value) MatchesDomain(name string) bool {
 	name = domainName(name)
-	return name != "" && slices.ContainsFunc(v.globs, func(g string) bool {
-		if below, ok := strings.CutPrefix(g, "*."); ok {
-			return strings.HasSuffix(name, "."+below)
+	if v.exact[name] {
+		return true
+	}
+	for below := len(v.below) > 0; below; {
+		if _, name, below = strings.Cut(name, "."); v.below[name] {
+			return true
 		}
-		return g == name
-	})
+	}
+	return false
 }
 
 // MatchesPort reports whether a Ports value holds the port.
-func (v Value) MatchesPort(port int) bool {
+func (v *Value) MatchesPort(port int) bool {
 	return slices.ContainsFunc(v.ports, func(r portRange) bool {
 		return port >= int(r.low) && port <= int(r.high)
 	})
 }
 
 // Equal reports whether two values were written alike.
-func (v Value) Equal(o Value) bool { return v.typ == o.typ && slices.Equal(v.text, o.text) }
+func (v *Value) Equal(o *Value) bool { return v.typ == o.typ && slices.Equal(v.text, o.text) }
 
 // Compare orders values by what was written, for listings.
-func (v Value) Compare(o Value) int {
+func (v *Value) Compare(o *Value) int {
 	return cmp.Or(cmp.Compare(v.typ, o.typ), slices.Compare(v.text, o.text))
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // value makes a value that is meant to be good.
-func value(t testing.TB, typ Type, texts ...string) Value {
+func value(t testing.TB, typ Type, texts ...string) *Value {
 	t.Helper()
 	v, faults := NewValue(typ, texts)
 	if len(faults) > 0 {
@@ -190,7 +190,7 @@ func TestPorts(t *testing.T) {
 			t.Errorf("the port %q: %v", bad, faults)
 		}
 	}
-	if (Value{}).MatchesPort(80) {
+	if (new(Value)).MatchesPort(80) {
 		t.Error("the unset value holds a port")
 	}
 }

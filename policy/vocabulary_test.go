@@ -78,7 +78,7 @@ func scope(t testing.TB, p *Policy, name string) *Scope {
 }
 
 // is compares a value with what was written for it, "unset" if nothing was.
-func is(t testing.TB, what string, v Value, want string) {
+func is(t testing.TB, what string, v *Value, want string) {
 	t.Helper()
 	got := "unset"
 	if v.IsSet() {

@@ -166,6 +166,10 @@ func (in *Input) Next() (event.Event, error) {
 func (in *Input) step() {
 	own := in.lanes[0]
 	rec, err := in.framer.next()
+	if err == nil {
+		in.decode(own, rec)
+		return
+	}
 	var long *tooLong
 	switch {
 	case errors.As(err, &long):
@@ -173,11 +177,9 @@ func (in *Input) step() {
 		own.out.Unreadable(Record{Span: long.at}, err)
 	case errors.Is(err, io.EOF):
 		in.end()
-	case err != nil:
+	default:
 		in.end()
 		in.fault = fmt.Errorf("%s: the rest cannot be read, after %d records: %w", in.name, own.tally.Records, err)
-	default:
-		in.decode(own, rec)
 	}
 }
 
