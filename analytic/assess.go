@@ -100,6 +100,7 @@ type evaluation struct {
 	asked   []baseline.Key
 	own     baseline.Sightings // what the subject itself adds to memory, nil until asked for
 	faults  []string
+	byKind  map[string][]int
 	held    []int8 // by signal and fact, whether a condition holds: 1, -1, 0 if not known
 }
 
@@ -180,18 +181,22 @@ func (ev *evaluation) fault(err error) {
 // on lists the facts that something "on" a kind is about, as indexes; -1
 // stands for the subject as a whole.
 func (ev *evaluation) on(kind string) []int {
-	if kind == onSubject {
-		if ev.container() == nil {
-			return nil
-		}
-		return []int{-1}
+	if known, ok := ev.byKind[kind]; ok {
+		return known
+	}
+	if ev.byKind == nil {
+		ev.byKind = map[string][]int{}
 	}
 	var out []int
+	if kind == onSubject && ev.container() != nil {
+		out = []int{-1}
+	}
 	for i, f := range ev.subject.Facts {
 		if f.Kind == evidence.Kind(kind) && ev.told(f) {
 			out = append(out, i)
 		}
 	}
+	ev.byKind[kind] = out
 	return out
 }
 
@@ -282,7 +287,7 @@ type story struct {
 }
 
 func (ev *evaluation) story(d *detection) story {
-	s := story{detection: d, chain: -1, members: map[int]bool{}}
+	s := story{detection: d, chain: -1}
 	for i := range d.chains {
 		t, err := d.chains[i].match(ev, d.ID, ev.subject.Facts)
 		if err != nil {
@@ -297,6 +302,9 @@ func (ev *evaluation) story(d *detection) story {
 			s.finalAt = t.deadline
 		}
 		for _, m := range members {
+			if s.members == nil {
+				s.members = map[int]bool{}
+			}
 			s.members[m] = true
 		}
 	}
@@ -387,7 +395,7 @@ func (ev *evaluation) when(sig *signal, vars activation, fact int) (bool, error)
 
 // legs tells what is known of each leg of the story.
 func (ev *evaluation) legs(d *detection, members map[int]bool) []Leg {
-	var out []Leg
+	out := make([]Leg, 0, len(d.legs))
 	for _, l := range d.legs {
 		got := Leg{Name: l.name, Optional: l.optional, Missing: l.missing, What: l.what, State: Blind}
 		outside := false

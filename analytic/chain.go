@@ -146,6 +146,8 @@ type telling struct {
 	within   []int64 // by stage
 	takes    []bool  // by fact
 	inStage  [][]int // by stage, the facts that take part in it
+	reach    [][]int // room for from
+	keep     [][]int // room for accept
 	deadline int64   // when absence at the end is certain; 0 if nothing waits
 	pairs    int
 }
@@ -153,12 +155,14 @@ type telling struct {
 // match walks every telling of the chain over facts in Fact order. now is the
 // watermark: absence at the end of a chain is decided only when it is past.
 func (c *chain) match(ctx *evaluation, analytic string, facts []evidence.Fact) (*telling, error) {
-	t := &telling{chain: c, facts: facts, takes: make([]bool, len(facts)), inStage: make([][]int, len(c.stages))}
-	t.window = c.window.value(analytic, ctx.scope)
+	t := &telling{chain: c, facts: facts, fits: make([][]int, 0, len(c.stages)), within: make([]int64, 0, len(c.stages))}
 	for i := range c.stages {
 		fits, err := ctx.fits(&c.stages[i], facts)
 		if err != nil {
 			return nil, err
+		}
+		if s := &c.stages[i]; len(fits) == 0 && !s.optional && !s.absent {
+			return t, nil // nothing can be told
 		}
 		t.fits = append(t.fits, fits)
 		t.within = append(t.within, c.stages[i].within.value(analytic, ctx.scope))
@@ -169,6 +173,9 @@ func (c *chain) match(ctx *evaluation, analytic string, facts []evidence.Fact) (
 			return nil, err
 		}
 	}
+	t.window = c.window.value(analytic, ctx.scope)
+	t.takes, t.inStage = make([]bool, len(facts)), make([][]int, len(c.stages))
+	t.reach, t.keep = make([][]int, len(c.stages)), make([][]int, len(c.stages))
 	for i, s := range c.stages {
 		if s.absent {
 			continue
@@ -192,8 +199,8 @@ func (t *telling) from(i, f int) {
 		return
 	}
 	end := t.firstUntil(f)
-	reach := make([][]int, len(t.chain.stages))
-	reach[i] = []int{f}
+	reach := emptied(t.reach)
+	reach[i] = append(reach[i], f)
 	for j := i + 1; j < len(t.chain.stages); j++ {
 		if t.chain.stages[j].absent {
 			continue
@@ -205,6 +212,13 @@ func (t *telling) from(i, f int) {
 		}
 	}
 	t.accept(reach, i, f)
+}
+
+func emptied(lists [][]int) [][]int {
+	for i := range lists {
+		lists[i] = lists[i][:0]
+	}
+	return lists
 }
 
 // reached reports whether g in stage j can follow something reached in an
@@ -243,7 +257,7 @@ func (t *telling) follows(k, f, j, g int) bool {
 // accept walks back from the ends that complete a telling and marks what takes
 // part.
 func (t *telling) accept(reach [][]int, i, start int) {
-	keep := make([][]int, len(reach))
+	keep := emptied(t.keep)
 	for j := len(reach) - 1; j >= i; j-- {
 		for _, g := range reach[j] {
 			if t.completes(j, start, g) || t.leads(keep, j, g) {

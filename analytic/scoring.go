@@ -12,7 +12,8 @@ import (
 // scoring is a compiled scoringFile: how signals add up to a severity.
 type scoring struct {
 	scoringFile
-	limits []limit
+	limits  []limit
+	nothing tally // what no hits add up to
 }
 
 type limit struct {
@@ -24,8 +25,10 @@ func (l *Library) compileScoring(comp *compiler, c *content) error {
 	l.scoring.scoringFile = c.scoring
 	var faults []error
 	groups := map[string]bool{}
+	l.scoring.nothing.points = map[string]float64{}
 	for _, g := range c.scoring.Groups {
 		groups[g.Name] = true
+		l.scoring.nothing.points[g.Name] = 0
 	}
 	for name, s := range c.signals.Signals {
 		if !groups[s.Group] && s.Points > 0 {
@@ -59,6 +62,9 @@ type tally struct {
 // the others by a share, up to the group's cap; several groups together add a
 // bonus; what speaks against is subtracted, within a floor.
 func (s *scoring) add(hits []Hit) tally {
+	if len(hits) == 0 {
+		return s.nothing
+	}
 	t := tally{points: map[string]float64{}}
 	against := 0.0
 	for _, h := range hits {

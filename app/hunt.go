@@ -375,9 +375,10 @@ const progressEvery = 10_000
 
 func (h *hunt) drain(m *stream.Merger, p *partition.Partition, index []int) {
 	defer m.Close()
-	for n := 1; ; n++ {
-		if !h.stdinCut && h.stop() {
-			return
+	for n, stopped := 1, false; ; n++ {
+		if !stopped && !h.stdinCut && h.stop() {
+			m.Stop() // what was read already is judged
+			stopped = true
 		}
 		e, err := m.Next()
 		if errors.Is(err, io.EOF) {

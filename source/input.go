@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	"tidewaiter/event"
 )
@@ -21,7 +22,9 @@ var ErrEmpty = errors.New("empty")
 // Input is one open file that is decoded event by event. Most files hold one
 // format; records of another one between them (several logs concatenated, or
 // sent through one pipe) go to that format's decoder.
+// One goroutine may read while another asks how far it came.
 type Input struct {
+	mu      sync.Mutex // over what reading changes
 	name    string
 	place   event.Place
 	hosts   func(event.Place) event.Place
@@ -120,7 +123,11 @@ func (in *Input) Name() string { return in.name }
 func (in *Input) Place() event.Place { return in.place }
 
 // BytesRead is how much of the file has been read, before any decompression.
-func (in *Input) BytesRead() int64 { return in.file.read }
+func (in *Input) BytesRead() int64 {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.file.read
+}
 
 // Size is the size of the file in bytes, 0 if it cannot be told.
 func (in *Input) Size() int64 {
@@ -139,6 +146,8 @@ type FormatTally struct {
 
 // Tallies is what has been read so far, by format, the input's own first.
 func (in *Input) Tallies() []FormatTally {
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	out := make([]FormatTally, len(in.lanes))
 	for i, l := range in.lanes {
 		out[i] = FormatTally{l.out.Format, l.tally}
@@ -150,6 +159,8 @@ func (in *Input) Tallies() []FormatTally {
 // stream itself, such as a truncated gzip, which is returned after everything
 // that came before it.
 func (in *Input) Next() (event.Event, error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
 	for in.head == len(in.queue) {
 		in.queue, in.head = in.queue[:0], 0
 		if in.done {

@@ -32,6 +32,9 @@ type Opener func() (Source, error)
 // wrong. Clocks differ by minutes, not by more.
 const Ahead = 5 * time.Minute
 
+// errClosed is what a closed source gives.
+var errClosed = errors.New("the source is closed")
+
 // maxOpen bounds the sources that are kept open to wait for their turn.
 const maxOpen = 128
 
@@ -39,8 +42,10 @@ const maxOpen = 128
 type Merger struct {
 	now   int64
 	queue mergeQueue
-	// failed are sources that could not be read on, still to be told.
+	// failed are sources that could not be read on, still to be told; rest are
+	// the next events of those that were stopped.
 	failed []SourceError
+	rest   []event.Event
 	// Future are the first events from the future, quarantined; FutureCount
 	// counts them all.
 	Future      []event.Event
@@ -86,9 +91,11 @@ func (m *Merger) start(item *mergeItem, keep bool) error {
 	if err != nil {
 		return err
 	}
-	item.source = src
+	if item.source = src; keep {
+		item.source = ahead(src)
+	}
 	if err := m.advance(item); err != nil {
-		return errors.Join(err, src.Close())
+		return errors.Join(err, item.source.Close())
 	}
 	if !keep && item.ready {
 		item.source = nil
@@ -135,6 +142,11 @@ func (m *Merger) Next() (event.Event, error) {
 		m.failed = m.failed[1:]
 		return event.Event{}, err
 	}
+	if len(m.rest) > 0 {
+		e := m.rest[0]
+		m.rest = m.rest[1:]
+		return e, nil
+	}
 	if len(m.queue) == 0 {
 		return event.Event{}, io.EOF
 	}
@@ -151,7 +163,7 @@ func (m *Merger) Next() (event.Event, error) {
 	}
 	e := item.event
 	if err := m.advance(item); err != nil {
-		m.failed = append(m.failed, SourceError{item.index, err})
+		m.failed = append(m.failed, SourceError{item.index, errors.Join(err, item.source.Close())})
 	}
 	if item.ready {
 		heap.Fix(&m.queue, 0)
@@ -159,6 +171,32 @@ func (m *Merger) Next() (event.Event, error) {
 		heap.Pop(&m.queue)
 	}
 	return e, nil
+}
+
+// Stop ends reading: Next gives what was read already, and then io.EOF.
+func (m *Merger) Stop() {
+	var left mergeQueue
+	for _, item := range m.queue {
+		r, ok := item.source.(*readAhead)
+		switch {
+		case ok:
+			r.last = true
+			left = append(left, item)
+		case item.source != nil:
+			m.rest = append(m.rest, item.event)
+			m.failed = append(m.failed, closed(item)...)
+		}
+	}
+	heap.Init(&left)
+	m.queue = left
+}
+
+// closed closes an item's source.
+func closed(item *mergeItem) []SourceError {
+	if err := item.source.Close(); err != nil {
+		return []SourceError{{item.index, err}}
+	}
+	return nil
 }
 
 // Close closes every source that is still open.

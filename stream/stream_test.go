@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -158,5 +159,56 @@ func TestAFaultySourceEndsAloneAndIsNamed(t *testing.T) {
 	var se SourceError
 	if !errors.As(later[0], &se) || se.Index != 3 || se.Error() != fmt.Sprint(broken) {
 		t.Errorf("fault while reading: %v", later[0])
+	}
+}
+
+// endless gives events for ever, and counts them.
+type endless struct{ given int }
+
+func (s *endless) Next() (event.Event, error) {
+	s.given++
+	return event.Event{Time: event.At(now.Add(-time.Hour), 1)}, nil
+}
+
+func (s *endless) Close() error { return nil }
+
+// Stopped, the merger gives exactly what was read, on any number of cores.
+func TestAStoppedMergerGivesWhatItRead(t *testing.T) {
+	for _, cores := range []int{1, 2} {
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(cores))
+		var sources []*endless
+		var openers []Opener
+		for range 5 {
+			s := &endless{}
+			sources = append(sources, s)
+			openers = append(openers, func() (Source, error) { return s, nil })
+		}
+		m, _ := NewMerger(openers, now)
+		for range 300 {
+			if _, err := m.Next(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.Stop()
+		rest, faults := drain(t, m)
+		read := 0
+		for _, s := range sources {
+			read += s.given
+		}
+		if got := 300 + len(rest); got != read || len(faults) > 0 {
+			t.Errorf("%d cores: %d events given, %d read, %v", cores, got, read, faults)
+		}
+	}
+}
+
+// A source that is closed while it is read ahead is left alone first.
+func TestClosingWaitsForWhatIsRead(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	m, _ := NewMerger([]Opener{func() (Source, error) { return &endless{}, nil }}, now)
+	if _, err := m.Next(); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
