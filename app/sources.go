@@ -28,6 +28,7 @@ func Formats() []*source.Format {
 		containerd.Events(),
 		cri.ContainerdLog(),
 		cri.CRIOLog(),
+		cri.Events(),
 		auditd.Format(),
 		auditd.Laurel(),
 		ebpf.Tetragon(),

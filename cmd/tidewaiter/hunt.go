@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"tidewaiter/event"
 	"tidewaiter/finding"
 	"tidewaiter/policy"
+	"tidewaiter/sink/file"
 	"tidewaiter/sink/html"
 	"tidewaiter/sink/text"
 )
@@ -26,6 +28,8 @@ import (
 type huntFlags struct {
 	inventories, history  []string
 	policy, output        string
+	appendTo              string
+	appended              *file.File // nil without appendTo
 	failOn, minimum       string
 	host, cluster, tenant string
 	color                 string
@@ -100,6 +104,7 @@ func (f *huntFlags) register(c *cobra.Command) {
 	fl.StringArrayVar(&f.history, "history", nil, "`PATH` of older logs that only feed memory (repeatable)")
 	fl.StringVar(&f.policy, "policy", "", "policy `FILE`")
 	fl.StringVarP(&f.output, "output", "o", "table", "`FORM` of findings: "+strings.Join(outputs, ", "))
+	fl.StringVar(&f.appendTo, "append-to", "", "also append the findings to `FILE`, one JSON object per line; a long file is begun anew")
 	fl.StringVar(&f.failOn, "fail-on", "", "exit with status 3 if a finding has this `SEVERITY` or more (info, low, medium, high, critical)")
 	fl.StringVar(&f.minimum, "min-severity", "low", "print findings of this `SEVERITY` or more (info, low, medium, high, critical)")
 	fl.StringVar(&f.host, "host", "", "host `NAME` of records that nobody places")
@@ -111,6 +116,7 @@ func (f *huntFlags) register(c *cobra.Command) {
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "print no account of what was read")
 	completeFlags(c, map[string][]string{"output": outputs, "fail-on": severities, "min-severity": severities, "color": colors})
 	completeFiles(c, "policy", "yaml", "yml")
+	completeFiles(c, "append-to", "json", "ndjson", "log")
 	completeFiles(c, "inputs", "yaml", "yml")
 }
 
@@ -159,6 +165,11 @@ func hunt(c *cobra.Command, f huntFlags, paths []string) error {
 	if opt.Library, opt.Policy, err = loadContent(f.policy); err != nil {
 		return failed(err)
 	}
+	if f.appendTo != "" { // before the work, not after it
+		if f.appended, err = file.Open(file.Options{Path: f.appendTo, Version: version()}); err != nil {
+			return failed(err)
+		}
+	}
 	progress := newProgress(c.ErrOrStderr(), f.quiet)
 	opt.Progress = progress.show
 	stop, done := interruptible(c.ErrOrStderr())
@@ -205,6 +216,9 @@ func report(c *cobra.Command, f huntFlags, t thresholds, r *app.Report) error {
 		err = huntPage(f, t, shown, r).Write(out)
 	default:
 		err = writeTable(out, f, shown, len(r.Findings)-len(shown))
+	}
+	if f.appended != nil {
+		err = errors.Join(err, f.appended.Write(shown, r.Raw), f.appended.Close())
 	}
 	if err != nil {
 		return failed(fmt.Errorf("write findings: %w", err))
