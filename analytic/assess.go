@@ -13,9 +13,12 @@ import (
 	"tidewaiter/policy"
 )
 
-// Memory answers when something was first seen.
+// Memory answers when something was first seen, and how often.
 type Memory interface {
 	First(baseline.Key) (at int64, ok bool)
+	// Count is how many saw a counted key from one time to another, both
+	// included.
+	Count(k baseline.Key, from, to int64) int
 }
 
 // Context is what an assessment depends on beside the subject.
@@ -77,7 +80,9 @@ func (l *Library) Sightings(ctx Context, s *evidence.Subject) baseline.Sightings
 				}
 				for _, k := range ev.keys(m, f) {
 					out.See(k, at)
-					out.See(learningKey(m.name), at)
+					if !m.counted {
+						out.See(learningKey(m.name), at)
+					}
 				}
 			}
 		}
@@ -218,7 +223,7 @@ func (ev *evaluation) keys(m memory, fact int) []baseline.Key {
 	}
 	out := make([]baseline.Key, len(texts))
 	for i, t := range texts {
-		out[i] = baseline.NewKey(m.name, t)
+		out[i] = m.key(t)
 	}
 	return out
 }
@@ -346,7 +351,7 @@ func (ev *evaluation) hit(d *detection, sig *signal, members map[int]bool) (Hit,
 			continue
 		}
 		learning := false
-		holds = holds && ev.recalled(sig, vars)
+		holds = holds && ev.recalled(sig, vars) && (sig.many == nil || ev.plenty(sig.many, vars.analytic, f))
 		if holds && sig.unseen != "" {
 			holds, learning = ev.unseen(sig.unseen, f)
 		}

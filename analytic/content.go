@@ -79,7 +79,10 @@ type memoryDecl struct {
 	On   string `yaml:"on"`   // a kind of fact, or "subject"
 	When Expr   `yaml:"when"` // true if not given
 	Keys Expr   `yaml:"keys"` // list of strings
-	Doc  string `yaml:"doc"`
+	// Counted keeps every subject's sighting, for signals that ask how many;
+	// the keys must name the place that they are about.
+	Counted bool   `yaml:"counted"`
+	Doc     string `yaml:"doc"`
 }
 
 // signalDecl is one signal.
@@ -98,12 +101,22 @@ type signalDecl struct {
 	Seen    map[string]Expr `yaml:"seen"`
 	Known   map[string]Expr `yaml:"known"`
 	Unknown map[string]Expr `yaml:"unknown"`
+	// Many asks a counted memory: the signal holds only if more subjects than
+	// expected left one of the fact's keys there, up to this one.
+	Many *manyDecl `yaml:"many"`
 	// Anywhere lets a fact count outside the analytic's windows.
 	Anywhere bool `yaml:"anywhere"`
 	Says     Expr `yaml:"says"`
 	// Clear says what would make the signal go away if all is well.
 	Clear Expr   `yaml:"clear"`
 	Doc   string `yaml:"doc"`
+}
+
+// manyDecl asks how many subjects left a key.
+type manyDecl struct {
+	Memory string `yaml:"memory"`
+	Over   string `yaml:"over"`   // the setting, a number, of how many are expected
+	Within string `yaml:"within"` // a length of time, or a setting that is one
 }
 
 // signalsFile is the form of signals.yaml.

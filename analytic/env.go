@@ -119,6 +119,7 @@ func variables() map[string][]cel.EnvOption {
 	add(evidence.Command, view("command", "CommandView"))
 	add(evidence.Connection, view("connection", "ConnectionView"))
 	add(evidence.Lookup, view("lookup", "LookupView"))
+	add(evidence.Write, view("write", "WriteView"))
 	add(evidence.Arrival, view("arrival", "ArrivalView"))
 	add(evidence.Access, view("access", "AccessView"))
 	add(evidence.Request, view("request", "RequestView"))

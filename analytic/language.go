@@ -19,6 +19,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 
+	"tidewaiter/baseline"
 	"tidewaiter/evidence"
 	"tidewaiter/policy"
 )
@@ -41,7 +42,17 @@ type memory struct {
 	on   string
 	when condition
 	keys condition
-	doc  string
+	// counted memories keep every sighting, not only the first.
+	counted bool
+	doc     string
+}
+
+// key is the memory key of a text.
+func (m memory) key(text string) baseline.Key {
+	if m.counted {
+		return baseline.NewCountedKey(m.name, text)
+	}
+	return baseline.NewKey(m.name, text)
 }
 
 // signal is a compiled signalDecl.
@@ -55,6 +66,7 @@ type signal struct {
 	when     condition
 	unseen   string
 	recalls  []recall
+	many     *many
 	anywhere bool
 	says     condition
 	clear    condition
@@ -125,7 +137,7 @@ func (l *Library) compileSignals(comp *compiler, c *content) error {
 	for _, name := range slices.Sorted(maps.Keys(c.signals.Memory)) {
 		d := c.signals.Memory[name]
 		d.When.File, d.Keys.File = c.signals.file, c.signals.file
-		m := memory{name: name, on: d.On, doc: d.Doc}
+		m := memory{name: name, on: d.On, counted: d.Counted, doc: d.Doc}
 		var errWhen, errKeys error
 		m.when, errWhen = comp.compile(d.When, d.On, cel.BoolType)
 		m.keys, errKeys = comp.compile(d.Keys, d.On, cel.ListType(cel.StringType))
@@ -157,9 +169,10 @@ func (l *Library) compileSignal(comp *compiler, from *signalsFile, name string) 
 			errUnseen = from.fault(fmt.Errorf("signal %s is about %s and memory %s about %s", name, d.On, m.name, m.on), "signals", name, "unseen")
 		}
 	}
-	var errRecall error
+	var errRecall, errMany error
 	s.recalls, errRecall = l.compileRecalls(comp, from, name)
-	return s, errors.Join(errWhen, errSays, errClear, errUnseen, errRecall)
+	s.many, errMany = l.compileMany(from, name)
+	return s, errors.Join(errWhen, errSays, errClear, errUnseen, errRecall, errMany)
 }
 
 func (l *Library) memory(name string) (memory, bool) {

@@ -194,13 +194,20 @@ func (c *varCache) fact(i int) *view {
 		c.facts = make([]*view, len(c.ev.subject.Facts))
 	}
 	if c.facts[i] == nil {
-		c.facts[i] = factView(c.ev.ctx.Policy, c.ev.subject.Facts[i])
+		c.facts[i] = c.factView(c.ev.subject.Facts[i])
 	}
 	return c.facts[i]
 }
 
-func factView(p *policy.Policy, f evidence.Fact) *view {
+func (c *varCache) factView(f evidence.Fact) *view {
+	p := c.ev.ctx.Policy
 	switch f.Kind {
+	case evidence.Write:
+		var of *evidence.Container
+		if f.Container >= 0 && f.Container < len(c.ev.subject.Containers) {
+			of = &c.ev.subject.Containers[f.Container]
+		}
+		return viewOf(writeView(f, of))
 	case evidence.Command:
 		return viewOf(commandView(p, f.Command))
 	case evidence.Connection:

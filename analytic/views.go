@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net"
 	"net/netip"
+	"path"
 	"reflect"
 	"slices"
 	"strconv"
@@ -23,7 +24,7 @@ import (
 func viewTypes() []any {
 	return []any{
 		reflect.TypeFor[ImageView](), reflect.TypeFor[ContainerView](), reflect.TypeFor[EndpointView](),
-		reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](),
+		reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](), reflect.TypeFor[WriteView](),
 		reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[ExecView](),
 	}
 }
@@ -66,7 +67,8 @@ type ContainerView struct {
 	Pod          string   `cel:"pod"`
 	Privileged   bool     `cel:"privileged"`
 	Capabilities []string `cel:"capabilities"`
-	Mounts       []string `cel:"mounts"` // paths of the host
+	Mounts       []string `cel:"mounts"`     // paths of the host
+	HostRoots    []string `cel:"host_roots"` // where the host's root lies in the container
 	PIDMode      string   `cel:"pid_mode"`
 	NetworkMode  string   `cel:"network_mode"`
 	IPCMode      string   `cel:"ipc_mode"`
@@ -209,6 +211,13 @@ type LookupView struct {
 	Type  string `cel:"type"`
 }
 
+// WriteView is the variable "write": a file was opened for writing.
+type WriteView struct {
+	Path     string `cel:"path"`
+	Exe      string `cel:"exe"`
+	HostPath string `cel:"host_path"` // what it is on the host, "" if it is the container's own
+}
+
 // ArrivalView is the variable "arrival".
 type ArrivalView struct {
 	Action    string `cel:"action"`
@@ -244,6 +253,9 @@ func containerView(p *policy.Policy, c *evidence.Container) ContainerView {
 	}
 	for _, m := range c.Risk.Mounts {
 		v.Mounts = append(v.Mounts, m.Source)
+		if m.Source == "/" {
+			v.HostRoots = append(v.HostRoots, m.Destination)
+		}
 	}
 	if len(c.Command) > 0 {
 		line := command.Parse(c.Command, "", "")
@@ -355,6 +367,28 @@ func arrivalView(f evidence.Fact) ArrivalView {
 		return ArrivalView{}
 	}
 	return ArrivalView{Action: string(b.Action), Reference: b.Reference.String()}
+}
+
+// writeView tells what a written file is called in the container and, if it
+// lies below a mount, on the host.
+func writeView(f evidence.Fact, c *evidence.Container) WriteView {
+	b, ok := f.Event.Body.(*event.FileWrite)
+	if !ok {
+		return WriteView{}
+	}
+	v := WriteView{Path: b.Path, Exe: b.Exe}
+	longest := -1
+	if c == nil {
+		return v
+	}
+	for _, m := range c.Risk.Mounts {
+		below, ok := strings.CutPrefix(b.Path, strings.TrimSuffix(m.Destination, "/"))
+		if ok && len(m.Destination) > longest && !m.ReadOnly && (below == "" || below[0] == '/') {
+			longest = len(m.Destination)
+			v.HostPath = path.Join(m.Source, below)
+		}
+	}
+	return v
 }
 
 func lookupView(f evidence.Fact) LookupView {

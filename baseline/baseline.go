@@ -29,8 +29,24 @@ func NewKey(kind string, parts ...string) Key {
 		b = appendPart(b, p)
 	}
 	sum := sha256.Sum256(b)
-	return Key(sum[:16])
+	k := Key(sum[:16])
+	k[len(k)-1] &^= countedBit
+	return k
 }
+
+// countedBit tells keys of which every sighting is kept from those of which
+// the first one is.
+const countedBit = 1
+
+// NewCountedKey is NewKey for what Count is asked about.
+func NewCountedKey(kind string, parts ...string) Key {
+	k := NewKey(kind, parts...)
+	k[len(k)-1] |= countedBit
+	return k
+}
+
+// Counted reports whether the key was made by NewCountedKey.
+func (k Key) Counted() bool { return k[len(k)-1]&countedBit != 0 }
 
 func appendPart(b []byte, p string) []byte {
 	return append(binary.LittleEndian.AppendUint64(b, uint64(len(p))), p...)
@@ -60,6 +76,8 @@ type Memory struct {
 	names   []string
 	keys    [][]Key
 	gone    []uint32 // numbers that are free
+	// Dropped is how many counted sightings a bound let go of.
+	Dropped int
 }
 
 // slot is the earliest live sighting of a key: when, and by whom.
@@ -100,7 +118,7 @@ func (m *Memory) Replace(contributor string, now Sightings) (said, changed []Key
 	}
 	put := func(k Key, at int64, present bool) {
 		said = append(said, k)
-		if m.set(k, number, at, present) {
+		if m.set(k, number, at, present) || k.Counted() {
 			changed = append(changed, k)
 		}
 	}
@@ -125,16 +143,20 @@ func (m *Memory) Replace(contributor string, now Sightings) (said, changed []Key
 
 // number gives a contributor its number.
 func (m *Memory) number(contributor string) uint32 {
+	number := m.unused()
+	m.numbers[contributor], m.names[number] = number, contributor
+	return number
+}
+
+// unused gives a number that stands for nobody.
+func (m *Memory) unused() uint32 {
 	if n := len(m.gone); n > 0 {
 		number := m.gone[n-1]
 		m.gone = m.gone[:n-1]
-		m.numbers[contributor], m.names[number] = number, contributor
 		return number
 	}
-	number := uint32(len(m.names))
-	m.numbers[contributor] = number
-	m.names, m.keys = append(m.names, contributor), append(m.keys, nil)
-	return number
+	m.names, m.keys = append(m.names, ""), append(m.keys, nil)
+	return uint32(len(m.names) - 1)
 }
 
 func (m *Memory) release(contributor string, number uint32) {
@@ -174,7 +196,7 @@ func (m *Memory) Update(contributor string, k Key, at int64, present bool) bool 
 		i := slices.Index(m.keys[number], k)
 		m.keys[number] = slices.Delete(m.keys[number], i, i+1)
 	}
-	changed := m.set(k, number, at, present)
+	changed := m.set(k, number, at, present) || k.Counted()
 	if len(m.keys[number]) == 0 {
 		m.release(contributor, number)
 	}
@@ -185,7 +207,7 @@ func (m *Memory) Update(contributor string, k Key, at int64, present bool) bool 
 // settled.
 func (m *Memory) FirstBy(k Key, keep func(contributor string) bool) (at int64, ok bool) {
 	for number, t := range m.seers(k) {
-		if (number == settled || keep(m.names[number])) && (!ok || t < at) {
+		if (m.names[number] == "" || keep(m.names[number])) && (!ok || t < at) {
 			at, ok = t, true
 		}
 	}
@@ -304,6 +326,12 @@ func (m *Memory) Settle(contributor string) {
 		return
 	}
 	for _, k := range m.keys[number] {
+		if k.Counted() {
+			at, _ := m.seenBy(k, number)
+			m.set(k, number, 0, false)
+			m.keep(k, at)
+			continue
+		}
 		if s := m.index[k]; s.more == 0 {
 			s.who = settled // nobody else saw it
 			m.index[k] = s
@@ -323,6 +351,53 @@ func (m *Memory) settle(k Key, at int64) {
 	}
 }
 
+// maxKept bounds the sightings of one counted key that are kept of contributors
+// who are gone: the latest are.
+const maxKept = 4096
+
+// keep makes a counted sighting permanent: it stays, of nobody in particular.
+func (m *Memory) keep(k Key, at int64) {
+	oldest, of := m.oldestKept(k)
+	switch {
+	case of < maxKept:
+		oldest.who = m.unused()
+	case at <= oldest.at:
+		m.Dropped++
+		return
+	default:
+		m.Dropped++
+		m.set(k, oldest.who, 0, false)
+	}
+	m.set(k, oldest.who, at, true)
+}
+
+// oldestKept finds the earliest sighting of nobody in particular, and how many
+// there are.
+func (m *Memory) oldestKept(k Key) (oldest slot, of int) {
+	for number, at := range m.seers(k) {
+		if m.names[number] != "" {
+			continue
+		}
+		if of == 0 || at < oldest.at || at == oldest.at && number < oldest.who {
+			oldest = slot{at: at, who: number}
+		}
+		of++
+	}
+	return oldest, of
+}
+
+// Count is how many contributors saw a counted key within an interval, both ends
+// included.
+func (m *Memory) Count(k Key, from, to int64) int {
+	n := 0
+	for _, at := range m.seers(k) {
+		if at >= from && at <= to {
+			n++
+		}
+	}
+	return n
+}
+
 // Len is the number of keys remembered.
 func (m *Memory) Len() int { return len(m.index) }
 
@@ -330,7 +405,13 @@ func (m *Memory) Len() int { return len(m.index) }
 func (m *Memory) Settled() []Sighting {
 	out := []Sighting{}
 	for k := range m.index {
-		if at, ok := m.seenBy(k, settled); ok {
+		if k.Counted() {
+			for number, at := range m.seers(k) {
+				if m.names[number] == "" {
+					out = append(out, Sighting{k, at})
+				}
+			}
+		} else if at, ok := m.seenBy(k, settled); ok {
 			out = append(out, Sighting{k, at})
 		}
 	}
@@ -341,7 +422,11 @@ func (m *Memory) Settled() []Sighting {
 // Restore takes in what Settled gave.
 func (m *Memory) Restore(list []Sighting) {
 	for _, s := range list {
-		m.settle(s.Key, s.At)
+		if s.Key.Counted() {
+			m.keep(s.Key, s.At)
+		} else {
+			m.settle(s.Key, s.At)
+		}
 	}
 }
 

@@ -42,7 +42,9 @@ func newNews() news {
 // may be taken back.
 func (n *news) add(said, changed []baseline.Key) {
 	for _, k := range said {
-		n.pending[k] = true
+		if !k.Counted() { // what is counted is counted where it is
+			n.pending[k] = true
+		}
 	}
 	for _, k := range changed {
 		n.keys[k] = true
