@@ -435,7 +435,7 @@ func (ev *evaluation) legs(d *detection, members map[int]bool) []Leg {
 // behaviour reports the kinds that a window constrains; how the subject came
 // to be belongs to its story at any time.
 func (ev *evaluation) behaviour(k evidence.Kind) bool {
-	return k != evidence.Arrival && k != evidence.Creation && k != evidence.Start
+	return k != evidence.Arrival && k != evidence.Creation && k != evidence.Start && k != evidence.Build
 }
 
 func (ev *evaluation) raised(d *detection, s story) bool {

@@ -119,6 +119,8 @@ func variables() map[string][]cel.EnvOption {
 	add(evidence.Command, view("command", "CommandView"))
 	add(evidence.Connection, view("connection", "ConnectionView"))
 	add(evidence.Lookup, view("lookup", "LookupView"))
+	add(evidence.Build, view("build", "BuildView"))
+	add(evidence.Fetch, view("fetch", "ConnectionView"))
 	add(evidence.Write, view("write", "WriteView"))
 	add(evidence.Arrival, view("arrival", "ArrivalView"))
 	add(evidence.Access, view("access", "AccessView"))

@@ -1,6 +1,7 @@
 package analytic
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -22,6 +23,7 @@ func (ev *evaluation) family(detections []*detection) (Assessment, bool) {
 	var head *story
 	members := map[int]bool{}
 	unchained := false
+	var legs []Leg // of all, the head's first
 	for _, d := range detections {
 		if d.Subject != ev.subject.ID.Kind && !(d.Subject == "container" && ev.subject.Pod != nil) {
 			continue
@@ -37,6 +39,7 @@ func (ev *evaluation) family(detections []*detection) (Assessment, bool) {
 		a.Hits = mergeHits(a.Hits, s.hits)
 		a.FinalAt = max(a.FinalAt, s.finalAt)
 		a.Severity = max(a.Severity, d.Severity)
+		legs = append(legs, s.legs...)
 		unchained = unchained || len(d.chains) == 0
 		for m := range s.members {
 			members[m] = true
@@ -50,7 +53,7 @@ func (ev *evaluation) family(detections []*detection) (Assessment, bool) {
 		a.Chain, a.ChainSays = head.detection.chains[head.chain].name, head.detection.chains[head.chain].says
 	}
 	ev.judge(&a, head.chain)
-	ev.cite(&a, members, unchained)
+	ev.cite(&a, legs, members, unchained)
 	a.Faults = append(ev.faults, letGo(ev.subject)...)
 	return a, a.Severity > None
 }
@@ -109,7 +112,7 @@ func (ev *evaluation) inferred(a *Assessment) bool {
 
 // cite chooses the facts to show: what a leg or a signal rests on first, then
 // the rest of the chain as context, in order.
-func (ev *evaluation) cite(a *Assessment, members map[int]bool, unchained bool) {
+func (ev *evaluation) cite(a *Assessment, legs []Leg, members map[int]bool, unchained bool) {
 	items := make([]Item, len(ev.subject.Facts))
 	wanted := make([]bool, len(items))
 	strong := make([]bool, len(items))
@@ -117,9 +120,9 @@ func (ev *evaluation) cite(a *Assessment, members map[int]bool, unchained bool) 
 		items[i].Fact = f
 		wanted[i] = members[i] || (unchained && f.Kind == evidence.Plain)
 	}
-	for _, l := range a.Legs {
+	for _, l := range legs {
 		for _, f := range l.Facts {
-			items[f].Leg, wanted[f] = l.Name, true
+			items[f].Leg, wanted[f] = cmp.Or(items[f].Leg, l.Name), true
 		}
 	}
 	for _, h := range a.Hits {

@@ -210,8 +210,10 @@ func (c *varCache) factView(f evidence.Fact) *view {
 		return viewOf(writeView(f, of))
 	case evidence.Command:
 		return viewOf(commandView(p, f.Command))
-	case evidence.Connection:
+	case evidence.Connection, evidence.Fetch:
 		return viewOf(connectionView(p, f))
+	case evidence.Build:
+		return viewOf(buildView(p, f))
 	case evidence.Lookup:
 		return viewOf(lookupView(f))
 	case evidence.Arrival:

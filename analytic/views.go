@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net"
 	"net/netip"
+	"net/url"
 	"path"
 	"reflect"
 	"slices"
@@ -24,7 +25,7 @@ import (
 func viewTypes() []any {
 	return []any{
 		reflect.TypeFor[ImageView](), reflect.TypeFor[ContainerView](), reflect.TypeFor[EndpointView](),
-		reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](), reflect.TypeFor[WriteView](),
+		reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](), reflect.TypeFor[WriteView](), reflect.TypeFor[BuildView](), reflect.TypeFor[APIClientView](),
 		reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[ExecView](),
 	}
 }
@@ -74,11 +75,35 @@ type ContainerView struct {
 	IPCMode      string   `cel:"ipc_mode"`
 	Restart      string   `cel:"restart"`
 	UserRun      bool     `cel:"user_run"`    // a logged-in user of the host had it made
+	Builder      bool     `cel:"builder"`     // a step of a build ran in it
 	Kind         string   `cel:"kind"`        // in a pod: container, init, ephemeral
 	PullPolicy   string   `cel:"pull_policy"` // in a pod: Always, IfNotPresent, Never
 	// Command is what it was asked to run in place of the image's own, read as
 	// commands are; its text is "" where nothing was asked.
 	Command CommandView `cel:"command"`
+	// API is who called the runtime's API for it, BuiltBy for the build of its
+	// image.
+	API     APIClientView `cel:"api"`
+	BuiltBy APIClientView `cel:"built_by"`
+}
+
+// APIClientView is who called the API of a container runtime.
+type APIClientView struct {
+	Known  bool         `cel:"known"`  // a record tells of the call
+	Remote bool         `cel:"remote"` // from another machine's address
+	Client EndpointView `cel:"client"` // zero where the record does not tell
+	User   string       `cel:"user"`   // the name in the client's TLS certificate
+	Agent  string       `cel:"agent"`
+	TCP    bool         `cel:"tcp"` // over TCP without encryption: nothing proves who called
+}
+
+func apiClientView(p *policy.Policy, c evidence.APIClient) APIClientView {
+	v := APIClientView{Known: c.Known, User: c.User, Agent: c.Agent, TCP: c.TCP}
+	if c.Addr.IsValid() {
+		v.Client = endpointView(p, c.Addr.String(), c.Addr, 0, "", nil)
+		v.Remote = !c.Addr.IsLoopback()
+	}
+	return v
 }
 
 // PodView is the variable "pod": what a container's pod is; empty fields where
@@ -211,6 +236,36 @@ type LookupView struct {
 	Type  string `cel:"type"`
 }
 
+// BuildView is the variable "build": somebody asked for the image to be built,
+// or a step of that ran.
+type BuildView struct {
+	Asked   bool        `cel:"asked"`  // a request or a client's command; else a step
+	Remote  string      `cel:"remote"` // where the Dockerfile or its context is from, "" if it was sent along
+	Host    bool        `cel:"host"`   // in the host's network
+	Command CommandView `cel:"command"`
+}
+
+func buildView(p *policy.Policy, f evidence.Fact) BuildView {
+	v := BuildView{}
+	var query url.Values
+	switch b := f.Event.Body.(type) {
+	case *event.APIRequest:
+		v.Asked, query = true, b.Query
+	case *event.HTTP:
+		v.Asked = true
+		if u, err := url.ParseRequestURI(b.URI); err == nil {
+			query = u.Query()
+		}
+	case *event.Process:
+		v.Asked = f.Command != nil && f.Command.UID >= 0
+	}
+	v.Remote, v.Host = query.Get("remote"), query.Get("networkmode") == "host"
+	if f.Command != nil {
+		v.Command = commandView(p, f.Command)
+	}
+	return v
+}
+
 // WriteView is the variable "write": a file was opened for writing.
 type WriteView struct {
 	Path     string `cel:"path"`
@@ -246,6 +301,7 @@ func imageView(p *policy.Policy, c *evidence.Container) ImageView {
 
 func containerView(p *policy.Policy, c *evidence.Container) ContainerView {
 	v := ContainerView{
+		Builder: c.Builder, API: apiClientView(p, c.API), BuiltBy: apiClientView(p, c.BuiltBy),
 		Kind: string(c.Kind), PullPolicy: c.PullPolicy, UserRun: c.AskedBy.Known && c.AskedBy.AUID >= 0,
 		ID: c.ID, Name: c.Name, Host: c.Host, Cluster: c.Cluster, Namespace: c.Namespace, Pod: c.Pod,
 		Privileged: c.Risk.Privileged, Capabilities: c.Risk.Capabilities,

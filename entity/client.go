@@ -18,6 +18,9 @@ type clientCall struct {
 	images []string
 }
 
+// clientPrograms are the clients of container runtimes and builders.
+var clientPrograms = []string{"docker", "podman", "nerdctl", "ctr", "crictl", "buildah", "buildctl", "img"}
+
 // What clients ask for that matters here.
 var (
 	makingVerbs   = []string{"run", "create"}
@@ -28,7 +31,7 @@ var (
 var clientValues = []string{"-n", "--namespace", "-H", "--host", "-c", "--context", "--config", "-l", "--log-level", "-a", "--address", "--data-root", "--connect-timeout", "--timeout", "-r", "--runtime-endpoint"}
 
 // clientGroups are the words by which clients group their verbs.
-var clientGroups = []string{"image", "images", "i", "container", "containers", "c"}
+var clientGroups = []string{"image", "images", "i", "container", "containers", "c", "buildx", "builder"}
 
 // maxClientImages bounds the references of one command line.
 const maxClientImages = 32
@@ -36,7 +39,7 @@ const maxClientImages = 32
 // readClientCall reads the command line of a runtime's client; nil for any
 // other program, and for what makes and brings nothing.
 func readClientCall(p *event.Process) *clientCall {
-	if len(p.Args) < 2 || !slices.Contains([]string{"docker", "podman", "nerdctl", "ctr", "crictl"}, event.ProgramName(p.Args[0])) {
+	if len(p.Args) < 2 || !slices.Contains(clientPrograms, event.ProgramName(p.Args[0])) {
 		return nil
 	}
 	args := p.Args[1:]
@@ -47,6 +50,8 @@ func readClientCall(p *event.Process) *clientCall {
 				i++
 			}
 		case slices.Contains(clientGroups, a):
+		case a == "bud": // buildah's older word
+			return &clientCall{"build", referenceKeys(args[i+1:])}
 		case slices.Contains(makingVerbs, a) || slices.Contains(bringingVerbs, a):
 			return &clientCall{a, referenceKeys(args[i+1:])}
 		default:

@@ -319,8 +319,7 @@ func (c *siteCheck) places() {
 		if a.supports != c.supports[a] {
 			c.Errorf("a helper is said to place %d, places %d", a.supports, c.supports[a])
 		}
-		needed := a.supports > 0 || a.named > 0 || a.place.helper && a.helper.makes != ""
-		if a.waiting != (a.place.owner == nil && !needed) {
+		if a.waiting != (a.place.owner == nil && !a.needed()) {
 			c.Errorf("an act waits: %v", a.waiting)
 		}
 		if a.waiting {

@@ -46,6 +46,7 @@ type container struct {
 	devices map[string]bool // the mounts that its commands tie it to
 	// watch is what its image's identity was last worked out from.
 	watch []string
+	build build // as it is filed; zero if its image was not built here
 }
 
 // lifeEvent is an event about a container by its id.
@@ -141,6 +142,7 @@ func (s *site) addLife(id string, e *event.Event) bool {
 	c.life.add(&lifeEvent{event: e})
 	s.vouch(c, +1)
 	s.claim(e, +1)
+	s.fileMaking(c, e, +1)
 	switch b := e.Body.(type) {
 	case *event.Task:
 		if b.ExecID != "" {

@@ -101,7 +101,12 @@ func tells(b event.Body) []channel {
 	case *event.Socket:
 		return process(evidence.Connection, b.Container, b.Of)
 	case *event.Flow:
-		return network(evidence.Connection, b.SrcPod)
+		if b.SrcPod.Pod == "" {
+			return []channel{{evidence.Connection, byAddress}, {evidence.Fetch, byID}}
+		}
+		return []channel{{evidence.Connection, byID}}
+	case *event.APIRequest, *event.BuildStep:
+		return []channel{{evidence.Build, byID}}
 	case *event.DNS:
 		return network(evidence.Lookup, b.Of)
 	case *event.HTTP:

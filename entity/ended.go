@@ -14,7 +14,7 @@ func (r *Resolver) EndedBefore(at int64) []evidence.SubjectID {
 	var out []evidence.SubjectID
 	for _, s := range r.sites {
 		for c := range s.records() {
-			if c.isSubject() && c.endedBefore(at) {
+			if c.isSubject() && c.endedBefore(at) && !s.stepOf(c) {
 				out = append(out, c.subjectID())
 			}
 		}
@@ -49,6 +49,10 @@ func (r *Resolver) Extent(id evidence.SubjectID) (placed, containers int) {
 // others or names addresses stays.
 func (r *Resolver) LetWaitGo(before int64) {
 	r.settle()
+	for _, s := range r.sites {
+		s.letCallsGo(before - buildTime)
+		s.images.letGo(before - buildTime)
+	}
 	for {
 		oldest, ok := r.waiting.first()
 		if !ok || oldest.when() >= before {

@@ -166,6 +166,7 @@ func (s *site) forgetLife(c *container) (gone []event.ID) {
 	for l := range c.life.all() {
 		gone = append(gone, l.event.ID)
 		s.claim(l.event, -1)
+		s.fileMaking(c, l.event, -1)
 		if c.pod != nil {
 			s.fileStarted(c, l.event, -1)
 		}

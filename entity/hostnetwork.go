@@ -92,6 +92,9 @@ func (s *site) shareHost(c *container, addrs []netip.Addr) {
 
 // regardHost marks the pods that share the address of a connection.
 func (s *site) regardHost(a *act) {
+	if s.builds.len() > 0 && !a.untimed() {
+		s.regardBuilt(a.when())
+	}
 	for c := range s.cluster.sharing[a.src] {
 		s.cluster.markDirty(c)
 	}

@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -135,6 +136,7 @@ func (s *site) addImage(e *event.Event) bool {
 	}
 	st.file(a, +1)
 	st.regroup(a)
+	s.regardSteps(e.Time.At)
 	st.keepBounds()
 	return true
 }
@@ -158,6 +160,61 @@ func (st *imageStore) keepBounds() {
 		st.file(a, -1)
 		st.pushedOut(a)
 	}
+}
+
+// letGo lets go of what happened to images before an instant and again since: of
+// two pulls of one image, say, the earlier matters only to containers made
+// between them.
+func (st *imageStore) letGo(before int64) {
+	var old []*imageAct
+	for a := range st.acts.all() {
+		if a.when() >= before {
+			break
+		}
+		if next := st.again(a); next != nil && next.when() < before && !st.site.madeBetween(a.when(), next.when()) {
+			old = append(old, a)
+		}
+	}
+	for _, a := range old {
+		st.acts.remove(a)
+		st.file(a, -1)
+		st.site.r.released = append(st.site.r.released, a.event.ID)
+	}
+}
+
+// again is the next event that says the same of an image as a does, nil if there
+// is none. What a CRI runtime writes belongs to other writes, and stays.
+func (st *imageStore) again(a *imageAct) *imageAct {
+	b := a.body()
+	_, grouped := repositoryOf(a)
+	_, config := configID(a)
+	if b == nil || grouped || config || !brings(b.Action) {
+		return nil
+	}
+	digests := a.digests()
+	what := a.name
+	if len(digests) > 0 {
+		what = digests[0].String()
+	}
+	came := st.came[cameKey{b.Action, what}]
+	if came == nil {
+		return nil
+	}
+	for o := range came.between(interval{a.when(), math.MaxInt64}) {
+		if o.compare(a) > 0 && o.name == a.name && slices.Equal(o.digests(), digests) {
+			return o
+		}
+	}
+	return nil
+}
+
+// madeBetween reports that a container that is known was made in a stretch of
+// time, as far as clocks tell.
+func (s *site) madeBetween(from, to int64) bool {
+	for range s.makings.between(interval{from - reorder, to + reorder}) {
+		return true
+	}
+	return false
 }
 
 func (st *imageStore) pushedOut(a *imageAct) {

@@ -197,7 +197,7 @@ func TestCoverage(t *testing.T) {
 		s.flow(1000, "10.0.0.1:1", remote)
 		s.answer(1000, "10.0.0.1:1", "a.example")
 		s.describe(containerA, "n", "172.17.0.2")
-		observable(t, s, evidence.Arrival, evidence.Creation, evidence.Start, evidence.Command, evidence.Connection, evidence.Lookup, evidence.Write)
+		observable(t, s, evidence.Arrival, evidence.Creation, evidence.Start, evidence.Command, evidence.Connection, evidence.Lookup, evidence.Write, evidence.Fetch)
 	})
 	t.Run("a process that connects", func(t *testing.T) {
 		s := newStory(t)
@@ -209,7 +209,7 @@ func TestCoverage(t *testing.T) {
 		s := newStory(t)
 		life(s)
 		s.flow(1000, "10.0.0.1:1", remote)
-		observable(t, s, evidence.Creation, evidence.Start)
+		observable(t, s, evidence.Creation, evidence.Start, evidence.Fetch)
 		if got := s.subject(containerA).Sight; got[evidence.Connection] != evidence.Untied || got[evidence.Lookup] != evidence.NoSource {
 			t.Errorf("%v", got)
 		}

@@ -148,6 +148,11 @@ func (s *site) apply(e *event.Event) bool {
 		return s.addPublication(e, b)
 	case *event.Workload:
 		return s.cluster.addWorkload(e, b)
+	case *event.APIRequest, *event.BuildStep:
+		return s.addAPICall(e)
+	case *event.HTTP, *event.Flow:
+		called := s.addAPICall(e)
+		return s.addAddressAct(s.newAct(e)) || called
 	}
 	if pod, ok := aboutPod(e.Body); ok {
 		return s.cluster.addPodLife(pod, e)

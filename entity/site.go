@@ -26,13 +26,19 @@ type site struct {
 	pods       podStore
 	owners     ownerStore
 	// sharing are the pods in the network of the node with an address.
-	sharing   map[netip.Addr]map[*container]bool
-	pids      map[int]*processID
-	addrs     map[netip.Addr]*address
-	mounts    map[string]*mount // by device number
-	answers   answers
-	images    imageStore
-	clients   timeline[*act] // calls of runtimes' clients
+	sharing map[netip.Addr]map[*container]bool
+	pids    map[int]*processID
+	addrs   map[netip.Addr]*address
+	mounts  map[string]*mount // by device number
+	answers answers
+	images  imageStore
+	clients timeline[*act] // calls of runtimes' clients
+	calling timeline[*apiCall]
+	// makings are when containers were made, builders those of nameless images,
+	// builds the stretches of time that concern the builds of others' images.
+	makings   timeline[making]
+	builders  map[*container]int
+	builds    timeline[build]
 	coverage  map[channel]*span
 	hosts     []*event.Event // what inventories say of the host
 	hostAddrs map[netip.Addr]bool
@@ -64,6 +70,7 @@ func newSite(r *Resolver, p event.Place) *site {
 		dialled:    map[netip.AddrPort]*timeline[*act]{},
 		changed:    map[*container]bool{},
 		emptied:    map[*container]bool{},
+		builders:   map[*container]int{},
 		members:    map[*site]bool{},
 		pods:       newPodStore(),
 		owners:     newOwnerStore(),
@@ -142,6 +149,7 @@ func (s *site) record(id evidence.SubjectID) *container {
 func (s *site) remove(c *container) {
 	s.r.dirty[c.subjectID()] = true
 	s.images.watch(c, nil)
+	s.watchBuild(c, interval{}, false)
 	if c.pod != nil {
 		s.owners.watch(c, nil)
 		s.shareHost(c, nil)
@@ -252,6 +260,11 @@ func (c *container) members() []*container {
 // markDirty has the subject told of anew that a record belongs to. What is told
 // of a pod by its name alone can belong to any that had it.
 func (s *site) markDirty(c *container) {
+	s.markAlone(c)
+	c.site.regardBuilder(c)
+}
+
+func (s *site) markAlone(c *container) {
 	c = c.subject()
 	s.r.dirty[c.subjectID()] = true
 	if c.pod != nil && c.pod.uid == "" {

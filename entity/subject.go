@@ -76,6 +76,7 @@ func (b *subjectBuilder) build(id evidence.SubjectID) *evidence.Subject {
 		}
 		watch[record] = append(watch[record], b.image(p, &record.site.images)...)
 		b.asked(p)
+		b.calls(p)
 		for _, m := range p.members {
 			b.actFacts(m, p)
 		}
@@ -271,6 +272,7 @@ func (b *subjectBuilder) image(p *part, st *imageStore) (watch []string) {
 	for _, e := range id.arrivals {
 		b.add(evidence.Arrival, p.index, e)
 	}
+	b.built(p, id)
 	return id.watch
 }
 

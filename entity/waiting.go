@@ -38,8 +38,7 @@ const (
 // it from there. What belongs to nobody (yet) waits, except records that place
 // others, tell of a creation, or name addresses: those are needed.
 func (r *Resolver) wait(a *act) {
-	needed := a.supports > 0 || a.named > 0 || a.place.helper && a.helper.makes != ""
-	waits := !a.gone && a.place.owner == nil && !needed
+	waits := !a.gone && a.place.owner == nil && !a.needed()
 	switch {
 	case waits == a.waiting:
 	case waits:
@@ -48,6 +47,15 @@ func (r *Resolver) wait(a *act) {
 		r.waiting.remove(waiter{a})
 	}
 	a.waiting = waits
+}
+
+// needed reports that an act of nobody's tells something about others.
+func (a *act) needed() bool {
+	if a.supports > 0 || a.named > 0 || a.place.helper && a.helper.makes != "" {
+		return true
+	}
+	_, flow := a.event.Body.(*event.Flow)
+	return flow && a.site.builds.len() > 0 && a.site.ofHost(a) && a.site.inBuild(a.when())
 }
 
 // exceeded reports that so much more than a limit is held that it pays to look

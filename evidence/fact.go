@@ -30,6 +30,8 @@ const (
 	Write      Kind = "write"      // it wrote a file
 	Request    Kind = "request"    // it spoke HTTP or TLS, as a sensor on the network saw
 	Access     Kind = "access"     // somebody reached into it through the API: exec, attach
+	Build      Kind = "build"      // its image was asked to be built, or a step of that ran
+	Fetch      Kind = "fetch"      // while its image was built, the host or the builder connected to somebody
 	Exec       Kind = "exec"       // the runtime started a further process in it
 	Exit       Kind = "exit"       // it ended
 	// Publication: a registry took in an image. Each is a subject of its own.
@@ -39,7 +41,7 @@ const (
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Exec, Exit, Publication, Plain}
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Exit, Publication, Plain}
 }
 
 // Fact is one thing that an event says about a subject.
@@ -50,9 +52,9 @@ type Fact struct {
 	Container int
 	// Event is what it rests on. Shared, never changed.
 	Event *event.Event
-	// Command is set for Command.
+	// Command is set for Command, and for Build where a command tells it.
 	Command *CommandFact
-	// Connection is set for Connection.
+	// Connection is set for Connection and Fetch.
 	Connection *ConnectionFact
 	// Exec is set for Exec.
 	Exec *ExecFact
@@ -192,8 +194,37 @@ type Container struct {
 	AddedBy event.Principal
 	// AskedBy is who had a runtime's client on the host make it.
 	AskedBy HostUser
+	// API is who called the runtime's API for it, BuiltBy for the build of its
+	// image.
+	API, BuiltBy APIClient
+	// Builder is set for a container that the classic builder made for a step.
+	Builder bool
 	Risk    event.Risk
 	Labels  map[string]string
+}
+
+// APIClient is who called the API of a host's container runtime; not Known if no
+// record tells of a call.
+type APIClient struct {
+	Known bool
+	// Addr is not valid, and User and Agent are "", where the record does not
+	// tell. User is the name in a TLS client certificate.
+	Addr  netip.Addr
+	User  string
+	Agent string
+	// TCP is set where the call came over TCP without encryption, from where it
+	// may: nothing proves who called.
+	TCP bool
+}
+
+// Or fills in from another record what this one does not tell.
+func (c APIClient) Or(o APIClient) APIClient {
+	c.Known, c.TCP = c.Known || o.Known, c.TCP || o.TCP
+	if !c.Addr.IsValid() {
+		c.Addr = o.Addr
+	}
+	c.User, c.Agent = cmp.Or(c.User, o.User), cmp.Or(c.Agent, o.Agent)
+	return c
 }
 
 // HostUser is a user of a host who ran a command there; not Known if nobody is

@@ -30,10 +30,18 @@ func Describe(f evidence.Fact, of evidence.Image) string {
 		return "wrote " + b.Path
 	case *event.Flow, *event.Socket:
 		return describeConnection(f)
+	case *event.APIRequest:
+		return describeCall(b)
+	case *event.BuildStep:
+		return "build step: " + strings.Join(b.Command, " ")
 	case *event.DNS:
 		return describeDNS(b)
 	case *event.HTTP:
-		return strings.TrimSpace(b.Method + " http://" + cmp.Or(b.Host, b.Server.Addr().String()) + b.URI)
+		s := strings.TrimSpace(b.Method + " http://" + cmp.Or(b.Host, b.Server.Addr().String()) + b.URI)
+		if f.Kind == evidence.Build || f.Kind == evidence.Creation {
+			s = b.Client.Addr().String() + ": " + s
+		}
+		return s
 	case *event.TLS:
 		return "TLS to " + cmp.Or(b.ServerName, b.Server.String())
 	case *event.Plain:
@@ -62,6 +70,24 @@ func describeKubernetes(body event.Body) string {
 		return b.Reason + ": " + b.Message
 	}
 	return ""
+}
+
+// describeCall tells a call of a container runtime's API.
+func describeCall(r *event.APIRequest) string {
+	s := r.Method + " " + r.Path
+	if tag := r.Query.Get("t"); tag != "" {
+		s += " of " + tag
+	}
+	if r.Create != nil {
+		s += " of " + r.Create.Image.Familiar()
+	}
+	switch {
+	case r.User != "":
+		return r.User + ": " + s
+	case r.Client.IsValid():
+		return r.Client.Addr().String() + ": " + s
+	}
+	return s
 }
 
 func by(p event.Principal) string {
@@ -142,6 +168,9 @@ func describeConnection(f evidence.Fact) string {
 		return "to " + b.Path
 	}
 	if f.Connection == nil {
+		if b, ok := f.Event.Body.(*event.Flow); ok { // to the runtime's API
+			return b.Src.Addr().String() + ": " + string(b.Protocol) + " to " + b.Dst.String()
+		}
 		return "connection"
 	}
 	s := "to " + f.Connection.Remote.String()

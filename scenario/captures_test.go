@@ -156,14 +156,25 @@ func TestOrdinaryWorkGivesNothing(t *testing.T) {
 	}
 }
 
-// What the recording of a build on the host gives before the build analytics
-// exist: the built image's own run, as an image of no registry. Its address is
-// not told, because the look-up was made after the container had ended; its
-// command names where it connected.
-func TestBuildOnHostBeforeItsAnalytics(t *testing.T) {
+// The image that is built on the host over TCP, fetches while it is built, and is
+// run there gives one finding, with the request, the fetch, the image and the run.
+func TestBuildOnHostIsOneFinding(t *testing.T) {
 	r := hunt(t, withPolicy, nil, capture(t, "scenario-c-build-on-host-classic")...)
-	if fs := above(r.Findings, analytic.Info); len(fs) != 1 || fs[0].Severity != analytic.High || !strings.Contains(fs[0].Title, "sys-update") {
-		t.Errorf("findings: %v", titles(r.Findings))
+	fs := above(r.Findings, analytic.Info)
+	if len(fs) != 1 || fs[0].Severity != analytic.Critical || !strings.Contains(fs[0].Title, "sys-update") {
+		t.Fatalf("findings: %v", titles(r.Findings))
+	}
+	if !slices.ContainsFunc(fs[0].Analytics, func(a analytic.Raised) bool { return a.ID == "AN1261" }) {
+		t.Errorf("analytics %v", fs[0].Analytics)
+	}
+	told := map[string]bool{}
+	for _, e := range fs[0].Evidence {
+		told[e.Leg+": "+e.Says] = true
+	}
+	for _, want := range []string{"build: POST /build of sys-update:latest", "fetch: tcp to 198.51.100.10:80", "creation: create upd of sys-update:latest"} {
+		if !told[want] {
+			t.Errorf("not cited: %s in %v", want, told)
+		}
 	}
 }
 

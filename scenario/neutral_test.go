@@ -31,6 +31,9 @@ type neutral struct {
 	Operators struct {
 		Groups []string `yaml:"groups"`
 	} `yaml:"operators"`
+	API struct {
+		Networks []string `yaml:"cidrs"`
+	} `yaml:"docker_api_clients"`
 	Allowed []struct {
 		Match  neutralMatch `yaml:"match"`
 		Repo   string       `yaml:"repo"`
@@ -53,6 +56,7 @@ type neutralScope struct {
 	Registries []string     `yaml:"registries"`
 	Images     []string     `yaml:"images"`
 	Mutable    *bool        `yaml:"mutable_tags"`
+	Build      *bool        `yaml:"build"`
 	Creators   []string     `yaml:"creators"`
 	Multiplier *float64     `yaml:"severity_multiplier"`
 }
@@ -129,7 +133,7 @@ func (n neutral) translate(t *testing.T, v *policy.Vocabulary) *policy.Policy {
 			"approved_destinations": slices.Concat(n.Egress.Approved, n.Egress.Names["all"]), "blocked_destinations": orEmpty(n.Egress.Blocklist),
 			"mining_ports": n.MiningPorts, "mining_domains": n.MiningDomains, "suspicious_binaries": n.Suspicious,
 			"releases": releases, "approved_agents": slices.Concat(agents, n.DebugImages), "automation+": orEmpty(n.Automation.Kubernetes),
-			"operators": orEmpty(n.Operators.Groups),
+			"operators": orEmpty(n.Operators.Groups), "api_clients": orEmpty(n.API.Networks),
 		},
 		"scopes": scopes,
 	}
@@ -189,6 +193,9 @@ func (n neutral) scope(name string, s neutralScope) map[string]any {
 	}
 	if s.Mutable != nil {
 		out["mutable_tags"] = *s.Mutable
+	}
+	if s.Build != nil {
+		out["builds_allowed"] = *s.Build
 	}
 	if s.Multiplier != nil {
 		out["severity_multiplier"] = *s.Multiplier

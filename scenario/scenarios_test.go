@@ -15,6 +15,7 @@ import (
 	"tidewaiter/detections"
 	"tidewaiter/evidence"
 	"tidewaiter/finding"
+	"tidewaiter/image"
 	"tidewaiter/source"
 	"tidewaiter/source/sourcetest"
 )
@@ -172,6 +173,10 @@ func (e expected) names(f finding.Finding) bool {
 	for _, s := range f.Subjects {
 		for _, c := range append(slices.Clone(s.Containers), deref(s)...) {
 			if id := text("container_id"); id != "" && c.ID == id {
+				return true
+			}
+			isImage := func(d image.Digest) bool { return d.String() == text("image_id") }
+			if text("container_id") == "" && slices.ContainsFunc(c.Image.Digests, isImage) {
 				return true
 			}
 		}
