@@ -38,6 +38,9 @@ func (t *Table) Print(rs []posture.Result) error {
 	t.Printf("\n%s: %s, %s, %s\n", plural(len(rs), "check"),
 		t.Paint(text.Red, fmt.Sprintf("%d fail", n[posture.Fail])), t.Paint(text.Green, fmt.Sprintf("%d pass", n[posture.Pass])),
 		t.Paint(text.Yellow, fmt.Sprintf("%d could not look", n[posture.Unknown])))
+	if n[posture.Unknown] > 0 && !t.Verbose {
+		t.Printf("%s\n", t.Paint(text.Dim, "where no reason stands, nothing of the kind was given or found; -v says what to give"))
+	}
 	t.Printf("%s\n", t.Paint(text.Dim, "numbers of "+posture.DockerBenchmark+" (D) and "+posture.KubernetesBenchmark+" (K)"))
 	return t.Err()
 }
@@ -86,6 +89,9 @@ func (t *Table) result(r posture.Result) {
 			l = t.Paint(text.Bold, l)
 		}
 		t.Printf("%s%s %s\n", t.Paint(style, mark), id, l)
+	}
+	if r.Verdict == posture.Unknown && len(r.Unseen) == 0 && !t.Verbose {
+		return // nothing of the kind was given
 	}
 	if r.Verdict != posture.Fail {
 		t.line(margin, text.Dim, "", r.Why)
