@@ -150,6 +150,8 @@ func lookAllowList(q *inquiry) {
 		switch {
 		case approved.ApprovesDigest(im.Digests) || slices.ContainsFunc(im.Names, func(r image.Reference) bool { return approved.MatchesImage(r, im.Digests) }):
 			q.pass(subject, im.Where, "is among approved_images")
+		case slices.ContainsFunc(im.Seals, func(s Seal) bool { return s.Valid && s.Kind == Signature }):
+			q.pass(subject, im.Where, "a pinned identity signed it, which counts as approval")
 		case releases.Released(im.Digests):
 			q.pass(subject, im.Where, "is a release")
 		case slices.ContainsFunc(im.Names, func(r image.Reference) bool { return releases.Contradicts(r, im.Digests) }):

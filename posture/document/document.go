@@ -44,7 +44,7 @@ type Reader struct {
 
 // Path reads a file, or all files below a folder.
 func (r *Reader) Path(path string) {
-	n := 0
+	n, before := 0, len(r.Facts.Gaps)
 	err := filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -62,7 +62,7 @@ func (r *Reader) Path(path string) {
 	if err != nil {
 		r.gap(posture.TopicInput, path, err)
 	}
-	if err == nil && n == 0 {
+	if n == 0 && len(r.Facts.Gaps) == before {
 		r.gap(posture.TopicInput, path, errors.New("no file in it"))
 	}
 }

@@ -2,6 +2,7 @@ package print
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"tidewaiter/posture"
@@ -22,16 +23,16 @@ type Table struct {
 
 // Print prints the results.
 func (t *Table) Print(rs []posture.Result) error {
-	last := ""
-	for _, r := range rs {
-		if r.Check.Mitigation != last {
-			if last != "" {
-				t.Printf("\n")
-			}
-			last = r.Check.Mitigation
-			t.Printf("%s\n", t.Paint(text.Bold, last+"  "+posture.Mitigations()[last]))
+	for i := 0; i < len(rs); {
+		id, n := rs[i].Check.Mitigation, i
+		for n < len(rs) && rs[n].Check.Mitigation == id {
+			n++
 		}
-		t.result(r)
+		if i > 0 {
+			t.Printf("\n")
+		}
+		t.mitigation(id, rs[i:n])
+		i = n
 	}
 	t.images()
 	n := Count(rs)
@@ -43,6 +44,25 @@ func (t *Table) Print(rs []posture.Result) error {
 	}
 	t.Printf("%s\n", t.Paint(text.Dim, "numbers of "+posture.DockerBenchmark+" (D) and "+posture.KubernetesBenchmark+" (K)"))
 	return t.Err()
+}
+
+// mitigation prints the results of one mitigation. Where nothing that they are
+// about was given, one line is enough.
+func (t *Table) mitigation(id string, rs []posture.Result) {
+	t.Printf("%s\n", t.Paint(text.Bold, id+"  "+posture.Mitigations()[id]))
+	if !t.Verbose && !slices.ContainsFunc(rs, func(r posture.Result) bool { return !nothingGiven(r) }) {
+		t.Printf("%s%s\n", t.Paint(text.Yellow, fmt.Sprintf("%-*s", verdictWidth, "no look")), plural(len(rs), "check"))
+		return
+	}
+	for _, r := range rs {
+		t.result(r)
+	}
+}
+
+// nothingGiven reports a check that could not look because nothing that it is
+// about was given.
+func nothingGiven(r posture.Result) bool {
+	return r.Verdict == posture.Unknown && len(r.Unseen) == 0
 }
 
 // Count counts results by verdict.
@@ -90,7 +110,7 @@ func (t *Table) result(r posture.Result) {
 		}
 		t.Printf("%s%s %s\n", t.Paint(style, mark), id, l)
 	}
-	if r.Verdict == posture.Unknown && len(r.Unseen) == 0 && !t.Verbose {
+	if nothingGiven(r) && !t.Verbose {
 		return // nothing of the kind was given
 	}
 	if r.Verdict != posture.Fail {
