@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,9 +16,11 @@ import (
 
 var now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
+var library = sync.OnceValues(func() (*analytic.Library, error) { return analytic.Load(detections.Files()) })
+
 func sitePolicy(t *testing.T, text string) *policy.Policy {
 	t.Helper()
-	lib, err := analytic.Load(detections.Files())
+	lib, err := library()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +142,7 @@ func resultOf(t *testing.T, f *Facts, id string) Result {
 
 // What each check says of itself is whole, and names analytics that exist.
 func TestChecksSayWhatTheyAre(t *testing.T) {
-	lib, err := analytic.Load(detections.Files())
+	lib, err := library()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -128,8 +128,10 @@ func addresses(ls []Listener) []string {
 func cite(places ...string) string {
 	var out []string
 	for _, p := range places {
-		if p != "" && !slices.Contains(out, p) {
-			out = append(out, p)
+		for one := range strings.SplitSeq(p, "; ") {
+			if one != "" && !slices.Contains(out, one) {
+				out = append(out, one)
+			}
 		}
 	}
 	return strings.Join(out, "; ")

@@ -65,8 +65,8 @@ or as "kubectl get -o yaml" (or json) prints them; a KubeletConfiguration; what
 iptables-save and "nft list ruleset" print; Linux audit logs.
 
 --image opens images: a "docker save" archive, an OCI layout, or by name those of
-the local daemon (docker:NAME or just NAME), of containerd (containerd:NAME, by its
-client ctr) and of a registry (registry:NAME; nothing else connects anywhere).
+the local daemon (docker://NAME or just NAME), of containerd (containerd://NAME, by
+its client ctr) and of a registry (registry://NAME; nothing else connects anywhere).
 --layers opens all that are in use. Archives are read as a stream with bounds;
 nothing is unpacked to disk. --bad-hashes compares every file with lists of SHA-256,
 SHA-1 or MD5 sums. YARA rules are not supported.

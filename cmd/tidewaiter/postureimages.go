@@ -60,19 +60,19 @@ func (a *auditor) open(name string) {
 	opt := layers.Options{Lists: a.lists, Where: name}
 	var found layers.Found
 	var err error
-	scheme, ref, _ := strings.Cut(name, ":")
+	scheme, ref, _ := strings.Cut(name, "://") // registry:2 and docker:27 are names of images
 	info, statErr := os.Stat(name)
 	switch {
 	case statErr == nil && info.IsDir():
 		found, err = layers.Layout(a.ctx, name, opt)
 	case statErr == nil:
 		found, err = a.archive(name, info, opt)
-	case scheme == "registry":
-		found, err = layers.Registry(a.ctx, strings.TrimPrefix(ref, "//"), opt)
-	case scheme == "containerd":
+	case scheme == "registry" && ref != "":
+		found, err = layers.Registry(a.ctx, ref, opt)
+	case scheme == "containerd" && ref != "":
 		found, err = a.containerd(ref, opt)
-	case scheme == "docker":
-		found, err = a.daemon(strings.TrimPrefix(ref, "//"), opt)
+	case scheme == "docker" && ref != "":
+		found, err = a.daemon(ref, opt)
 	case image.Parse(name).Form() == image.Invalid:
 		err = statErr // it looks like a path
 	default:
@@ -145,7 +145,6 @@ func (a *auditor) daemon(ref string, opt layers.Options) (layers.Found, error) {
 // adopt adds what a daemon knows about an image to what its archive holds.
 func adopt(im *posture.Image, known posture.Image) {
 	im.Origins, im.HasOrigins = known.Origins, known.HasOrigins
-	im.Where += ", " + known.Where
 	for _, d := range known.Digests {
 		if !slices.Contains(im.Digests, d) {
 			im.Digests = append(im.Digests, d)
@@ -175,7 +174,6 @@ func (a *auditor) take(found layers.Found) {
 		}
 		o := &a.facts.Images[i]
 		o.Content, o.Seals, o.SealsRead = im.Content, im.Seals, im.SealsRead
-		o.Where += "; " + im.Where
 	}
 }
 
@@ -204,14 +202,14 @@ func (a *auditor) seal(im *posture.Image, beside []layers.Bundle) {
 	}
 }
 
-// opened opens the layers of every image in use.
+// inUse opens the layers of every image in use.
 func (a *auditor) inUse() {
 	var ids []string
 	for _, im := range a.facts.Images {
 		ids = append(ids, im.ID.String())
 	}
 	for _, id := range ids {
-		found, err := a.daemon(id, layers.Options{Lists: a.lists, Where: "docker:" + id})
+		found, err := a.daemon(id, layers.Options{Lists: a.lists, Where: "docker://" + id})
 		if err != nil {
 			a.facts.Gaps = append(a.facts.Gaps, posture.Gap{Topic: posture.TopicLayers, Where: id, Why: err.Error()})
 			continue

@@ -7,6 +7,7 @@ package document
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,6 +37,8 @@ type Reader struct {
 	Facts *posture.Facts
 	// Formats are the log formats that may tell who uses what: audit logs.
 	Formats []*source.Format
+	// Daemon is what results call the Docker daemon; "" means "dockerd".
+	Daemon string
 
 	daemon   Daemon
 	objects  int
@@ -74,7 +77,7 @@ func (r *Reader) Finish() {
 	if d.ArgsWhere == "" && d.ConfigWhere == "" && d.InfoWhere == "" && len(d.Listens) == 0 {
 		return
 	}
-	d.Name = "dockerd"
+	d.Name = cmp.Or(r.Daemon, "dockerd")
 	e, gaps := d.Engine()
 	r.Facts.Engines = append(r.Facts.Engines, e)
 	r.Facts.Gaps = append(r.Facts.Gaps, gaps...)

@@ -41,6 +41,7 @@ func NewAPI(socket string) *API {
 	return &API{Socket: socket, client: &http.Client{Transport: &http.Transport{DialContext: dial, ResponseHeaderTimeout: apiTimeout, DisableKeepAlives: true}}}
 }
 
+// shown is the socket's path as its daemon sees it.
 func (a *API) shown() string { return cmp.Or(a.Shown, a.Socket) }
 
 // Stream opens an answer of any length, such as an image's archive. The caller
@@ -107,7 +108,7 @@ func (g *gatherer) ask(ctx context.Context, a *API, d *document.Daemon) {
 }
 
 func (g *gatherer) networksOf(ctx context.Context, a *API, engine string) {
-	where := "GET /networks of " + a.Socket
+	where := "GET /networks of " + a.shown()
 	data, err := a.get(ctx, "/networks")
 	var all []json.RawMessage
 	if err == nil {
@@ -130,7 +131,7 @@ func (g *gatherer) networksOf(ctx context.Context, a *API, engine string) {
 
 // containersOf looks at the containers that run and gives their images' ids.
 func (g *gatherer) containersOf(ctx context.Context, a *API, engine string) (images []string) {
-	list := "GET /containers/json of " + a.Socket
+	list := "GET /containers/json of " + a.shown()
 	data, err := a.get(ctx, "/containers/json")
 	var all []struct{ ID, ImageID string }
 	if err == nil {
@@ -148,7 +149,7 @@ func (g *gatherer) containersOf(ctx context.Context, a *API, engine string) (ima
 		g.facts.Looked = append(g.facts.Looked, posture.Looked{Topic: posture.TopicContainers, Where: list, What: "none runs"})
 	}
 	for _, c := range all {
-		where := "GET /containers/" + short(c.ID) + "/json of " + a.Socket
+		where := "GET /containers/" + short(c.ID) + "/json of " + a.shown()
 		data, err := a.get(ctx, "/containers/"+url.PathEscape(c.ID)+"/json")
 		if err != nil {
 			g.gap(posture.TopicContainers, where, err)

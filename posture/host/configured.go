@@ -12,10 +12,10 @@ import (
 // configured looks, where no dockerd runs, at how it would be started.
 func (g *gatherer) configured() {
 	for _, t := range []posture.Topic{posture.TopicContainers, posture.TopicImages, posture.TopicNetworks} {
-		g.gap(t, "this host", errors.New("no dockerd runs, and containers of other runtimes are not asked for; pod specs tell of those"))
+		g.gap(t, "this host", errors.New("no dockerd runs, and other runtimes are not asked; give pod specs"))
 	}
 	before := len(g.facts.Gaps)
-	r := &document.Reader{Facts: g.facts}
+	r := &document.Reader{Facts: g.facts, Daemon: "dockerd, not running"}
 	read := 0
 	for _, name := range []string{"etc/docker/daemon.json", "etc/systemd/system/docker.service", "lib/systemd/system/docker.service", "usr/lib/systemd/system/docker.service",
 		"etc/systemd/system/docker.socket", "lib/systemd/system/docker.socket", "usr/lib/systemd/system/docker.socket", "etc/systemd/system/docker.service.d/*.conf"} {
