@@ -24,7 +24,7 @@ func audit() []Check {
 		},
 		{
 			ID: "M1047-2", Title: "Workloads name images by digest", Mitigation: "M1047",
-			Docker: []string{"5.28"}, Topics: []Topic{TopicContainers, TopicInput}, Needs: "run it on a host with dockerd, or give \"docker inspect\" output or pod specs",
+			Docker: []string{"4.2"}, Kubernetes: []string{"5.5.1"}, Topics: []Topic{TopicContainers, TopicInput}, Needs: "run it on a host with dockerd, or give \"docker inspect\" output or pod specs",
 			Effects: []Effect{hot("AN0691", "a tag can be moved to another image, which the next pull runs")},
 			Mend:    "write NAME@sha256:… in place of NAME:TAG", look: lookDigestPins,
 		},
