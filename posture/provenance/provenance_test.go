@@ -2,25 +2,16 @@ package provenance
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
-	protocommon "github.com/sigstore/protobuf-specs/gen/pb-go/common/v1"
-	protodsse "github.com/sigstore/protobuf-specs/gen/pb-go/dsse"
-	protorekor "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
-	"github.com/sigstore/sigstore-go/pkg/root"
-	"github.com/sigstore/sigstore-go/pkg/testing/ca"
-	"google.golang.org/protobuf/encoding/protojson"
-
 	"tidewaiter/image"
 	"tidewaiter/posture"
+	"tidewaiter/posture/provenancetest"
 )
 
 const (
@@ -32,87 +23,37 @@ const (
 // file that pins it.
 type site struct {
 	t     *testing.T
-	ca    *ca.VirtualSigstore
+	ca    *provenancetest.Authority
 	trust *Trust
 }
 
 func newSite(t *testing.T, rest string) *site {
 	t.Helper()
-	v, err := ca.NewVirtualSigstore()
-	if err != nil {
-		t.Fatal(err)
-	}
-	logs := v.RekorLogs()
-	for id, log := range logs {
-		if log.ID, err = hex.DecodeString(id); err != nil { // the library's own test authority has the id's digits there
-			t.Fatal(err)
-		}
-	}
-	tr, err := root.NewTrustedRoot(root.TrustedRootMediaType01, v.FulcioCertificateAuthorities(), nil, v.TimestampingAuthorities(), logs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data, err := tr.MarshalJSON()
+	authority, err := provenancetest.New()
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	file := filepath.Join(dir, "trust.yaml")
 	text := "version: 1\ntrusted_root: root.json\nidentities:\n  - {issuer: " + issuer + ", subject: \"" + subject + "\"" + rest + "}\nbuilders: [https://ci.example/builder]\n"
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, "root.json"), data, 0o644), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "root.json"), authority.Root, 0o644), os.WriteFile(file, []byte(text), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	trust, err := Load(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &site{t, v, trust}
+	return &site{t, authority, trust}
 }
 
 // sign makes a bundle, as cosign and build platforms attach them to images.
 func (s *site) sign(who, statement string) []byte {
 	s.t.Helper()
-	e, err := s.ca.AttestAtTime(who, issuer, []byte(statement), time.Now().Add(5*time.Minute), true)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	content, err1 := e.SignatureContent()
-	certificate, err2 := e.VerificationContent()
-	stamps, err3 := e.Timestamps()
-	entries, err4 := e.TlogEntries()
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		s.t.Fatal(err)
-	}
-	raw := content.EnvelopeContent().RawEnvelope()
-	payload, err1 := base64.StdEncoding.DecodeString(raw.Payload)
-	sig, err2 := base64.StdEncoding.DecodeString(raw.Signatures[0].Sig)
-	if err := errors.Join(err1, err2); err != nil {
-		s.t.Fatal(err)
-	}
-	material := &protobundle.VerificationMaterial{
-		Content:                   &protobundle.VerificationMaterial_Certificate{Certificate: &protocommon.X509Certificate{RawBytes: certificate.Certificate().Raw}},
-		TimestampVerificationData: &protobundle.TimestampVerificationData{},
-	}
-	for _, stamp := range stamps {
-		material.TimestampVerificationData.Rfc3161Timestamps = append(material.TimestampVerificationData.Rfc3161Timestamps, &protocommon.RFC3161SignedTimestamp{SignedTimestamp: stamp})
-	}
-	for _, entry := range entries {
-		tle := entry.TransparencyLogEntry()
-		tle.KindVersion = &protorekor.KindVersion{Kind: "dsse", Version: "0.0.1"}
-		material.TlogEntries = append(material.TlogEntries, tle)
-	}
-	data, err := protojson.Marshal(&protobundle.Bundle{
-		MediaType: "application/vnd.dev.sigstore.bundle.v0.3+json", VerificationMaterial: material,
-		Content: &protobundle.Bundle_DsseEnvelope{DsseEnvelope: &protodsse.Envelope{Payload: payload, PayloadType: raw.PayloadType, Signatures: []*protodsse.Signature{{Sig: sig}}}},
-	})
+	data, err := s.ca.Sign(who, issuer, statement, time.Now())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return data
-}
-
-func about(digest, predicateType, predicate string) string {
-	return fmt.Sprintf(`{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"web","digest":{"sha256":%q}}],"predicateType":%q,"predicate":%s}`, digest, predicateType, predicate)
 }
 
 var (
@@ -143,14 +84,14 @@ func TestJudge(t *testing.T) {
 		valid bool
 		why   string
 	}{
-		"signature":             {s.sign(subject, about(sum, cosignSign, "{}")), posture.Signature, true, ""},
-		"provenance":            {s.sign(subject, about(sum, slsaPrefix+"v1", provenanceBy("https://ci.example/builder"))), posture.Provenance, true, ""},
-		"older provenance":      {s.sign(subject, about(sum, slsaPrefix+"v0.2", `{"builder":{"id":"https://ci.example/builder"}}`)), posture.Provenance, true, ""},
-		"another builder":       {s.sign(subject, about(sum, slsaPrefix+"v1", provenanceBy("https://ci.example.evil.test/builder"))), posture.Provenance, false, "builder is not pinned"},
-		"somebody else":         {s.sign("mallory@evil.test", about(sum, cosignSign, "{}")), posture.Signature, false, "expected SAN"},
-		"a name that begins so": {s.sign(subject+".evil.test", about(sum, cosignSign, "{}")), posture.Signature, false, "expected SAN"},
-		"another authority":     {stranger.sign(subject, about(sum, cosignSign, "{}")), posture.Signature, false, "log entries"},
-		"changed afterwards":    {[]byte(strings.Replace(string(s.sign(subject, about(other, cosignSign, "{}"))), base64.StdEncoding.EncodeToString([]byte(about(other, cosignSign, "{}"))), base64.StdEncoding.EncodeToString([]byte(about(sum, cosignSign, "{}"))), 1)), posture.Signature, false, "does not match"},
+		"signature":             {s.sign(subject, provenancetest.Statement(sum, cosignSign, "{}")), posture.Signature, true, ""},
+		"provenance":            {s.sign(subject, provenancetest.Statement(sum, slsaPrefix+"v1", provenanceBy("https://ci.example/builder"))), posture.Provenance, true, ""},
+		"older provenance":      {s.sign(subject, provenancetest.Statement(sum, slsaPrefix+"v0.2", `{"builder":{"id":"https://ci.example/builder"}}`)), posture.Provenance, true, ""},
+		"another builder":       {s.sign(subject, provenancetest.Statement(sum, slsaPrefix+"v1", provenanceBy("https://ci.example.evil.test/builder"))), posture.Provenance, false, "builder is not pinned"},
+		"somebody else":         {s.sign("mallory@evil.test", provenancetest.Statement(sum, cosignSign, "{}")), posture.Signature, false, "expected SAN"},
+		"a name that begins so": {s.sign(subject+".evil.test", provenancetest.Statement(sum, cosignSign, "{}")), posture.Signature, false, "expected SAN"},
+		"another authority":     {stranger.sign(subject, provenancetest.Statement(sum, cosignSign, "{}")), posture.Signature, false, "log entries"},
+		"changed afterwards":    {[]byte(strings.Replace(string(s.sign(subject, provenancetest.Statement(other, cosignSign, "{}"))), base64.StdEncoding.EncodeToString([]byte(provenancetest.Statement(other, cosignSign, "{}"))), base64.StdEncoding.EncodeToString([]byte(provenancetest.Statement(sum, cosignSign, "{}"))), 1)), posture.Signature, false, "does not match"},
 		"no bundle":             {[]byte(`{"mediaType":"x"}`), posture.Signature, false, "cannot be read"},
 		"no JSON":               {[]byte("\x1b[2J"), posture.Signature, false, "cannot be read"},
 	} {
@@ -160,7 +101,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	for name, data := range map[string][]byte{
-		"another image": s.sign(subject, about(other, cosignSign, "{}")), "a list of parts": s.sign(subject, about(sum, "https://spdx.dev/Document", "{}")),
+		"another image": s.sign(subject, provenancetest.Statement(other, cosignSign, "{}")), "a list of parts": s.sign(subject, provenancetest.Statement(sum, "https://spdx.dev/Document", "{}")),
 	} {
 		if got, err := s.trust.Judge(webImage(t), "b", data); !errors.Is(err, ErrOther) {
 			t.Errorf("%s: %+v %v", name, got, err)
@@ -172,7 +113,7 @@ func TestJudge(t *testing.T) {
 func TestIdentitiesArePinnedForImages(t *testing.T) {
 	for images, valid := range map[string]bool{"registry.example/team/*": true, "registry.example/other/*": false} {
 		s := newSite(t, ", images: ["+images+"]")
-		got, err := s.trust.Judge(webImage(t), "b", s.sign(subject, about(sum, cosignSign, "{}")))
+		got, err := s.trust.Judge(webImage(t), "b", s.sign(subject, provenancetest.Statement(sum, cosignSign, "{}")))
 		if err != nil || got.Valid != valid {
 			t.Errorf("%s: %+v %v", images, got, err)
 		}
