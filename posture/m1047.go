@@ -141,31 +141,54 @@ func lookAge(q *inquiry) {
 	})
 }
 
-// lookAllowList asks the policy about each image: approved digests, releases,
-// and registries, in the scope of where it runs.
+// lookAllowList asks the policy about each image, and about those that
+// containers name and nobody described.
 func lookAllowList(q *inquiry) {
-	q.eachImage(func(im *Image, subject string) {
-		scope := q.scope(im.Namespace)
-		approved, releases, registries := scope.Setting("", "approved_images"), scope.Setting("", "releases"), scope.Setting("", "registries")
-		switch {
-		case approved.ApprovesDigest(im.Digests) || slices.ContainsFunc(im.Names, func(r image.Reference) bool { return approved.MatchesImage(r, im.Digests) }):
-			q.pass(subject, im.Where, "is among approved_images")
-		case slices.ContainsFunc(im.Seals, func(s Seal) bool { return s.Valid && s.Kind == Signature }):
-			q.pass(subject, im.Where, "a pinned identity signed it, which counts as approval")
-		case releases.Released(im.Digests):
-			q.pass(subject, im.Where, "is a release")
-		case slices.ContainsFunc(im.Names, func(r image.Reference) bool { return releases.Contradicts(r, im.Digests) }):
-			q.fail(subject, im.Where, "its tag is a release's, but its digest is another")
-		case !registries.IsSet():
-			q.unknown(TopicImages, subject, "the policy lists no registries; \"tidewaiter policy init\" writes one to begin with")
-		case !slices.ContainsFunc(append(slices.Clone(im.Names), im.Origins...), func(r image.Reference) bool { return registries.MatchesImage(r, im.Digests) }):
-			q.fail(subject, im.Where, "no name of it is of a registry that the policy lists")
-		case im.HasOrigins && !slices.ContainsFunc(im.Origins, func(r image.Reference) bool { return registries.MatchesImage(r, im.Digests) }):
-			q.fail(subject, im.Where, "it has the name of a listed registry, but none of these served it")
-		default:
-			q.pass(subject, im.Where, "is of a registry that the policy lists")
+	q.eachImage(q.allowed)
+	for i := range q.Containers {
+		c := &q.Containers[i]
+		if c.Image.Form() != image.Named || q.describes(c) {
+			continue
 		}
+		im := Image{Name: c.Image.Familiar(), Where: c.Where, Names: []image.Reference{c.Image}, Namespace: c.Namespace}
+		if d := c.Image.Digest(); !d.IsZero() {
+			im.Digests = []image.Digest{d}
+		}
+		q.allowed(&im, c.label()+", image "+im.Name)
+	}
+}
+
+// describes reports whether a container's image is among those described.
+func (q *inquiry) describes(c *Container) bool {
+	return slices.ContainsFunc(q.Images, func(im Image) bool {
+		return !c.ImageID.IsZero() && c.ImageID == im.ID || slices.ContainsFunc(im.Names, func(r image.Reference) bool { return r.Key() == c.Image.Key() })
 	})
+}
+
+// allowed asks the policy about one image: approved digests, releases, and
+// registries, in the scope of where it runs. A signature by a pinned identity
+// counts as approval.
+func (q *inquiry) allowed(im *Image, subject string) {
+	scope := q.scope(im.Namespace)
+	approved, releases, registries := scope.Setting("", "approved_images"), scope.Setting("", "releases"), scope.Setting("", "registries")
+	switch {
+	case approved.ApprovesDigest(im.Digests) || slices.ContainsFunc(im.Names, func(r image.Reference) bool { return approved.MatchesImage(r, im.Digests) }):
+		q.pass(subject, im.Where, "is among approved_images")
+	case slices.ContainsFunc(im.Seals, func(s Seal) bool { return s.Valid && s.Kind == Signature }):
+		q.pass(subject, im.Where, "a pinned identity signed it, which counts as approval")
+	case releases.Released(im.Digests):
+		q.pass(subject, im.Where, "is a release")
+	case slices.ContainsFunc(im.Names, func(r image.Reference) bool { return releases.Contradicts(r, im.Digests) }):
+		q.fail(subject, im.Where, "its tag is a release's, but its digest is another")
+	case !registries.IsSet():
+		q.unknown(TopicImages, subject, "the policy lists no registries; \"tidewaiter policy init\" writes one to begin with")
+	case !slices.ContainsFunc(append(slices.Clone(im.Names), im.Origins...), func(r image.Reference) bool { return registries.MatchesImage(r, im.Digests) }):
+		q.fail(subject, im.Where, "no name of it is of a registry that the policy lists")
+	case im.HasOrigins && !slices.ContainsFunc(im.Origins, func(r image.Reference) bool { return registries.MatchesImage(r, im.Digests) }):
+		q.fail(subject, im.Where, "it has the name of a listed registry, but none of these served it")
+	default:
+		q.pass(subject, im.Where, "is of a registry that the policy lists")
+	}
 }
 
 // seals judges signatures: a valid one counts for, an invalid one against, and

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"tidewaiter/image"
 	"tidewaiter/policy"
 )
 
@@ -115,5 +116,16 @@ func TestTheAllowListAsksWhereAnImageCameFrom(t *testing.T) {
 	f = img(func(i *Image) { i.Names = nil; i.Origins = nil; i.Seals = []Seal{{Kind: Signature, Valid: true}} })
 	if r := resultOf(t, &f, "M1047-4"); r.Verdict != Pass {
 		t.Errorf("signed by a pinned identity: %s: %s", r.Verdict, r.Why)
+	}
+}
+
+// What a pod names is judged by its name, if nobody described the image; in the
+// scope of the pod's namespace.
+func TestTheAllowListAsksAboutWhatPodsName(t *testing.T) {
+	for ref, want := range map[string]Verdict{"registry.example/team/web:1": Pass, "registry.example.evil.test/team/web:1": Fail, "nginx": Fail} {
+		f := one(Container{Workload: "pod web", Namespace: "shop", Image: image.Parse(ref)})
+		if r := resultOf(t, &f, "M1047-4"); r.Verdict != want {
+			t.Errorf("%s: %s: %s", ref, r.Verdict, r.Why)
+		}
 	}
 }
