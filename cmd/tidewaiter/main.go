@@ -105,7 +105,7 @@ strategies.`,
 		Version:       version(),
 	}
 	root.SetVersionTemplate("tidewaiter {{.Version}}\n")
-	root.AddCommand(newHunt(), newFindings(), newPolicy(), newDetections(), newScenario(), newMan())
+	root.AddCommand(newHunt(), newFindings(), newPolicy(), newDetections(), newPosture(), newScenario(), newMan())
 	root.SetFlagErrorFunc(flagError)
 	return root
 }

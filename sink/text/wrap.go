@@ -54,3 +54,7 @@ func wrap(s string, width int) []string {
 	}
 	return lines
 }
+
+// Wrap breaks s into the lines that fit beside an indent, at blanks where there
+// are any.
+func (p *Printer) Wrap(s string, indent int) []string { return wrap(s, p.width()-indent) }
