@@ -23,7 +23,7 @@ func (ev *evaluation) family(detections []*detection) (Assessment, bool) {
 	var head *story
 	members := map[int]bool{}
 	unchained := false
-	var legs []Leg // of all, the head's first
+	var legs []Leg // those that only others than the head have
 	for _, d := range detections {
 		if d.Subject != ev.subject.ID.Kind && !(d.Subject == "container" && ev.subject.Pod != nil) {
 			continue
@@ -39,7 +39,11 @@ func (ev *evaluation) family(detections []*detection) (Assessment, bool) {
 		a.Hits = mergeHits(a.Hits, s.hits)
 		a.FinalAt = max(a.FinalAt, s.finalAt)
 		a.Severity = max(a.Severity, d.Severity)
-		legs = append(legs, s.legs...)
+		for _, l := range s.legs { // a leg that the head has, too, is as the head sees it
+			if !slices.ContainsFunc(head.legs, func(h Leg) bool { return h.Name == l.Name }) {
+				legs = append(legs, l)
+			}
+		}
 		unchained = unchained || len(d.chains) == 0
 		for m := range s.members {
 			members[m] = true
@@ -120,7 +124,7 @@ func (ev *evaluation) cite(a *Assessment, legs []Leg, members map[int]bool, unch
 		items[i].Fact = f
 		wanted[i] = members[i] || (unchained && f.Kind == evidence.Plain)
 	}
-	for _, l := range legs {
+	for _, l := range slices.Concat(a.Legs, legs) {
 		for _, f := range l.Facts {
 			items[f].Leg, wanted[f] = cmp.Or(items[f].Leg, l.Name), true
 		}

@@ -141,6 +141,13 @@ func (s *site) addHost(e *event.Event, d *event.HostDescription) bool {
 			s.regardNode(a)
 		}
 	}
+	for c := range s.calling.all() { // whose they are may be told otherwise now
+		s.regardCall(c)
+	}
+	for b := range s.builds.all() {
+		s.markAlone(b.c)
+		s.regardWaiting(b)
+	}
 	for _, c := range s.cluster.pods.byID {
 		if c.pod.inHost {
 			s.markDirty(c)

@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"iter"
 	"math"
 	"net/netip"
 	"net/url"
@@ -129,9 +130,6 @@ func (s *site) addAPICall(e *event.Event) (ok bool) {
 	if c == nil || e.Time.IsZero() {
 		return false
 	}
-	if to := calledAt(e); to.IsValid() && !to.IsLoopback() && !s.hostAddrs[to] && (len(s.hostAddrs) > 0 || c.verb == apiContact) {
-		return false // another host's
-	}
 	s.calling.add(c)
 	s.regardCall(c)
 	for s.calling.len() > s.r.limits.Images {
@@ -140,6 +138,20 @@ func (s *site) addAPICall(e *event.Event) (ok bool) {
 		s.r.drop(droppedCalls, s.place.String())
 	}
 	return true
+}
+
+// called gives the calls of this host's runtime in a stretch of time, in order:
+// not those that a sensor saw go to another address.
+func (s *site) called(when interval) iter.Seq[*apiCall] {
+	return func(yield func(*apiCall) bool) {
+		for c := range s.calling.between(when) {
+			to := calledAt(c.event)
+			own := !to.IsValid() || to.IsLoopback() || s.hostAddrs[to] || len(s.hostAddrs) == 0 && c.verb != apiContact
+			if own && !yield(c) {
+				return
+			}
+		}
+	}
 }
 
 // calledAt is the address that was called, as a sensor on the network saw it; not
@@ -198,7 +210,7 @@ func (b *subjectBuilder) calls(p *part) {
 	c, s := p.members[0], p.members[0].site
 	key := p.about.Image.Reference.Key()
 	var logged, seen, contact *apiCall // by the daemon's log, and on the network
-	for call := range s.calling.between(interval{p.made.At - callReach, p.made.At + callReach}) {
+	for call := range s.called(interval{p.made.At - callReach, p.made.At + reorder}) {
 		if call.verb == apiStart && call.container == c.id {
 			b.called(p, call)
 			continue

@@ -126,8 +126,8 @@ func (s *site) regardBuilt(at int64) {
 }
 
 // ofHost reports that an act is the host's own: from its address, and no
-// container's. Where nobody says which addresses are the host's, it is any that
-// no container ever had.
+// container's. Where nobody says which addresses are the host's, it is any
+// private one that no container is known to have had then.
 func (s *site) ofHost(a *act) bool {
 	if !a.src.IsValid() || a.untimed() || a.place.owner != nil {
 		return false
@@ -135,8 +135,7 @@ func (s *site) ofHost(a *act) bool {
 	if len(s.hostAddrs) > 0 {
 		return s.hostAddrs[a.src]
 	}
-	known := s.addrs[a.src]
-	return s.place.Host != "" && a.src.IsPrivate() && known != nil && len(known.tenures.list) == 0
+	return s.place.Host != "" && a.src.IsPrivate()
 }
 
 // buildStory is how an image was built, as far as records tell.
@@ -195,7 +194,7 @@ func (s *site) buildOf(key string, arrivals []*event.Event) (st buildStory, ok b
 // else the last that tells no name.
 func (s *site) asked(upTo int64, names map[string]bool) *event.Event {
 	var unnamed, named *event.Event
-	for c := range s.calling.between(interval{upTo - buildTime, upTo + reorder}) {
+	for c := range s.called(interval{upTo - buildTime, upTo + reorder}) {
 		switch {
 		case c.verb != apiBuild:
 		case c.image == "":
@@ -223,7 +222,7 @@ func (s *site) asked(upTo int64, names map[string]bool) *event.Event {
 // asksWithin lists the requests for a build of one of several names, or of one
 // that is not told, and the steps that its builder tells of.
 func (s *site) asksWithin(when interval, names map[string]bool) (out []*event.Event) {
-	for c := range s.calling.between(when) {
+	for c := range s.called(when) {
 		if c.verb == apiStep || c.verb == apiBuild && (c.image == "" || names[c.image]) {
 			out = append(out, c.event)
 		}
@@ -300,7 +299,7 @@ func (b *subjectBuilder) built(p *part, id identity) {
 // who did, the last one.
 func (b *subjectBuilder) buildContacts(p *part, s *site, st buildStory) {
 	var last *apiCall
-	for c := range s.calling.between(interval{st.when.from, st.end}) {
+	for c := range s.called(interval{st.when.from, st.end}) {
 		if c.verb != apiContact {
 			continue
 		}
@@ -331,7 +330,7 @@ func (b *subjectBuilder) bases(p *part, s *site, st buildStory) {
 // hostActs are the connections that a host began itself in a stretch of time.
 func (s *site) hostActs(when interval) (out []*act) {
 	for addr, known := range s.addrs {
-		if len(s.hostAddrs) > 0 && !s.hostAddrs[addr] || len(known.tenures.list) > 0 {
+		if len(s.hostAddrs) > 0 && !s.hostAddrs[addr] {
 			continue
 		}
 		for a := range known.acts.between(when) {
@@ -389,9 +388,17 @@ func (s *site) watchBuild(c *container, when interval, ok bool) {
 	// What a build needs does not wait to be let go, and what it needed does.
 	for _, b := range []build{was, now} {
 		if b.c != nil {
-			for _, a := range s.hostActs(interval{b.from, b.to}) {
-				s.r.wait(a)
-			}
+			s.regardWaiting(b)
+		}
+	}
+}
+
+// regardWaiting has it decided anew which connections in the time of a build
+// wait.
+func (s *site) regardWaiting(b build) {
+	for _, known := range s.addrs {
+		for a := range known.acts.between(interval{b.from, b.to}) {
+			s.r.wait(a)
 		}
 	}
 }

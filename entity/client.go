@@ -97,6 +97,9 @@ func (s *site) regardClient(a *act) {
 	for _, key := range a.client.images {
 		s.images.tell(key)
 	}
+	if a.client.verb == "build" {
+		s.regardBuild(a.when())
+	}
 	if a.client.verb != "load" && a.client.verb != "import" {
 		return
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -114,8 +115,10 @@ func (w *randomWorld) fill(n int) {
 		switch k := w.rng.IntN(20); {
 		case w.cluster && k%2 == 0:
 			w.podEvent(at)
-		case k < 5:
+		case k < 4:
 			w.process(at)
+		case k < 5:
+			w.call(at)
 		case k < 10:
 			w.lifeEvent(at)
 		case k < 13:
@@ -171,6 +174,29 @@ func (w *randomWorld) process(at float64) {
 		if w.rng.IntN(8) == 0 {
 			w.last().Body.(*event.Process).Container = w.id()
 		}
+	}
+}
+
+// call adds a call of the runtime's API, or something else that tells of a build.
+func (w *randomWorld) call(at float64) {
+	client, server := netip.AddrPortFrom(w.addr(), 4000), netip.AddrPortFrom(w.addr(), 2375)
+	path := pick(w, "/build", "/build", "/grpc", "/containers/create", "/containers/"+containerA+"/start")
+	query := pick(w, nil, url.Values{"t": {"web:1"}}, url.Values{"t": {"web:2"}, "remote": {"http://a.example/d"}})
+	switch w.rng.IntN(6) {
+	case 0, 1:
+		r := &event.APIRequest{Method: "POST", Path: path, Query: query}
+		if path == "/containers/create" && w.rng.IntN(2) == 0 {
+			r.Create = &event.ContainerDescription{Image: w.ref(), Command: []string{"sh"}, Risk: event.Risk{Privileged: true}}
+		}
+		w.add(at, event.Dockerd, r)
+	case 2:
+		w.add(at, event.Zeek, &event.HTTP{Client: client, Server: server, Method: "POST", URI: "/v1.41" + path + "?" + query.Encode()})
+	case 3:
+		w.add(at, event.Conntrack, &event.Flow{Protocol: "tcp", Src: client, Dst: server})
+	case 4:
+		w.add(at, event.Dockerd, &event.BuildStep{ID: "s", Command: []string{"curl", "http://203.0.113.5/"}})
+	default:
+		w.run(at, w.pid(), w.pid(), pick(w, []string{"docker", "build", "-t", "web:1", "."}, []string{"docker", "-H", "tcp://127.0.0.1:2375", "build", "."}, []string{"buildah", "bud", "."})...)
 	}
 }
 
