@@ -3,9 +3,11 @@ package source
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 
 	"tidewaiter/event"
 )
@@ -38,7 +40,7 @@ func (e *tooLong) Error() string {
 func (e *tooLong) Unwrap() error { return ErrTooLong }
 
 func newFramer(r io.Reader, f Framing) framer {
-	br := bufio.NewReaderSize(r, 32<<10)
+	br := bufio.NewReaderSize(r, 64<<10)
 	if f == JSONValues {
 		return &jsonFramer{r: br, line: 1}
 	}
@@ -66,14 +68,19 @@ func (f *lineFramer) next() (Record, error) {
 		if total > MaxRecord {
 			return Record{}, &tooLong{at, total}
 		}
-		data = bytes.TrimRight(data, "\r\n")
-		if len(bytes.TrimSpace(data)) == 0 {
+		for len(data) > 0 && (data[len(data)-1] == '\n' || data[len(data)-1] == '\r') {
+			data = data[:len(data)-1]
+		}
+		if len(data) == 0 || !plain(data[0]) && len(bytes.TrimSpace(data)) == 0 {
 			continue
 		}
 		at.Length = len(data)
 		return Record{data, at}, nil
 	}
 }
+
+// plain reports whether a byte is surely no part of white space.
+func plain(c byte) bool { return c > ' ' && c < 0x80 }
 
 // readLine reads up to and with '\n'. total counts all bytes of the line, also
 // those beyond MaxRecord, which are thrown away.
@@ -84,7 +91,7 @@ func (f *lineFramer) readLine() (data []byte, total int64, err error) {
 		total += int64(len(chunk))
 		f.offset += int64(len(chunk))
 		if err == nil && len(f.long) == 0 {
-			return chunk, total, nil
+			return chunk, total, nil // nearly always: the line lies in the buffer
 		}
 		if total <= MaxRecord {
 			f.long = append(f.long, chunk...)
@@ -187,27 +194,66 @@ type objectScan struct {
 // the chunk's end; it returns how many bytes that is and whether the object
 // ends there.
 func (s *objectScan) over(chunk []byte) (n int, ended bool) {
-	for i, c := range chunk {
-		switch {
-		case c == '\n':
-			s.escaped = false
-			return i + 1, s.inString
-		case s.escaped:
-			s.escaped = false
-		case s.inString:
-			s.escaped = c == '\\'
-			s.inString = c != '"'
-		case c == '"':
-			s.inString = true
-		case c == '{' || c == '[':
+	line := bytes.IndexByte(chunk, '\n') + 1
+	if line > 0 {
+		chunk = chunk[:line]
+	}
+	for i := 0; i < len(chunk); i++ {
+		if s.inString {
+			if i += s.restOfString(chunk[i:]); i == len(chunk) {
+				break
+			}
+		}
+		switch chunk[i] {
+		case '"':
+			s.inString = !s.inString
+		case '{', '[':
 			s.depth++
-		case c == '}' || c == ']':
+		case '}', ']':
 			if s.depth--; s.depth == 0 {
 				return i + 1, true
 			}
 		}
 	}
+	if line > 0 {
+		s.escaped = false
+		return line, s.inString
+	}
 	return len(chunk), false
+}
+
+// restOfString is where a string's closing quote stands in chunk, or all of
+// chunk. A string is most of a record, so it is looked at eight bytes at a time.
+func (s *objectScan) restOfString(chunk []byte) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	if s.escaped && len(chunk) > 0 {
+		s.escaped, i = false, 1
+	}
+	for i < len(chunk) {
+		if i+8 <= len(chunk) {
+			w := binary.LittleEndian.Uint64(chunk[i:])
+			q, e := w^ones*'"', w^ones*'\\'
+			hit := ((q-ones)&^q | (e-ones)&^e) & highs
+			if hit == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(hit) >> 3
+		}
+		switch chunk[i] {
+		case '"':
+			return i
+		case '\\':
+			if i+1 == len(chunk) {
+				s.escaped = true
+				return len(chunk)
+			}
+			i++
+		}
+		i++
+	}
+	return len(chunk)
 }
 
 // consume takes bytes into the record; those past MaxRecord are counted and

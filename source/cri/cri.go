@@ -109,7 +109,7 @@ func (d *decoder) emit(rec source.Record, l *logrus.Line, written event.Time, sa
 	if said.key == "" {
 		said.key = l.Key()
 	}
-	d.out.Event(e, said.key, append([]event.Span{rec.Span}, said.more...)...)
+	d.out.Event(e, []byte(said.key), append([]event.Span{rec.Span}, said.more...)...)
 }
 
 // hasOwnFormat reports whether a program of a node has a log that another

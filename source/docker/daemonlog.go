@@ -242,7 +242,7 @@ func (d *daemonDecoder) create(body jsonrecord.Value, req *event.APIRequest) (*e
 }
 
 func (d *daemonDecoder) emit(c *call, spans ...event.Span) {
-	d.out.Event(event.Event{Time: c.at, Body: c.req}, c.key, spans...)
+	d.out.Event(event.Event{Time: c.at, Body: c.req}, []byte(c.key), spans...)
 }
 
 // expire releases the calls that have waited too long. The wait is measured
@@ -296,7 +296,7 @@ func (d *daemonDecoder) resolved(rec source.Record, l *logrus.Line) error {
 		return err
 	}
 	body := &event.ImageResolved{Reference: d.refs.Parse(remote), Digest: digest}
-	d.out.Event(event.Event{Time: at, Body: body}, l.Key(), rec.Span)
+	d.out.Event(event.Event{Time: at, Body: body}, []byte(l.Key()), rec.Span)
 	return nil
 }
 
@@ -320,7 +320,7 @@ func (d *daemonDecoder) step(rec source.Record, l *logrus.Line) error {
 		return err
 	}
 	body := &event.BuildStep{ID: id, Command: splitArgv(strings.TrimSuffix(argv[1:], "]"))}
-	d.out.Event(event.Event{Time: at, Body: body}, l.Key(), rec.Span)
+	d.out.Event(event.Event{Time: at, Body: body}, []byte(l.Key()), rec.Span)
 	return nil
 }
 

@@ -46,6 +46,7 @@ type eventsDecoder struct {
 	parser jsonrecord.Parser
 	refs   image.Parser
 	attrs  jsonAttributes // of the record being read
+	key    key
 }
 
 // Decode implements source.Decoder.
@@ -53,7 +54,7 @@ func (d *eventsDecoder) Decode(rec source.Record) {
 	var m message
 	body, err := d.read(rec.Data, &m)
 	if d.out.Tells(rec, body, err) {
-		d.out.Event(event.Event{Time: m.at, Body: body}, m.key(), rec.Span)
+		d.out.Event(event.Event{Time: m.at, Body: body}, d.key.of(&m), rec.Span)
 	}
 }
 

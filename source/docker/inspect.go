@@ -57,7 +57,7 @@ func (d *inspectDecoder) Decode(rec source.Record) {
 	body, err := d.read(rec.Data)
 	if d.out.Tells(rec, body, err) {
 		// Two look-ups of one container at different times are two records.
-		d.out.Event(event.Event{Body: body}, string(rec.Data), rec.Span)
+		d.out.Event(event.Event{Body: body}, rec.Data, rec.Span)
 	}
 }
 

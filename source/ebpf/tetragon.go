@@ -80,9 +80,9 @@ func (d *tetragonDecoder) Decode(rec source.Record) {
 		d.out.Skip()
 		return
 	}
-	d.out.Event(tellings[0].event, tellings[0].key, rec.Span)
+	d.out.Event(tellings[0].event, []byte(tellings[0].key), rec.Span)
 	for _, t := range tellings[1:] {
-		d.out.Beside(t.event, t.key, rec.Span)
+		d.out.Beside(t.event, []byte(t.key), rec.Span)
 	}
 	for _, t := range tellings {
 		d.told.add(t.key)

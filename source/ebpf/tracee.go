@@ -69,7 +69,7 @@ func (d *traceeDecoder) Decode(rec source.Record) {
 		err = fault
 	}
 	if d.out.Tells(rec, body, err) {
-		d.out.Event(event.Event{Time: d.t.at, Body: body}, d.t.key()+"|"+object(body), rec.Span)
+		d.out.Event(event.Event{Time: d.t.at, Body: body}, []byte(d.t.key()+"|"+object(body)), rec.Span)
 	}
 }
 

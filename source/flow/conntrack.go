@@ -174,17 +174,17 @@ func (d *conntrackDecoder) untagged(rec source.Record) {
 
 // loss emits l. Such a line has no time; it was written after the last one.
 func (d *conntrackDecoder) loss(l event.Loss, key string, spans ...event.Span) {
-	d.out.Event(event.Event{Record: d.last.At, Body: &l}, key, spans...)
+	d.out.Event(event.Event{Record: d.last.At, Body: &l}, []byte(key), spans...)
 }
 
 // flowKey makes the native key of a flow: the connection, its start (0 when
 // unknown) and what tells its end's record from its beginning's.
-func flowKey(key string, start event.Time, suffix string) string {
-	b := make([]byte, 0, len(key)+len(suffix)+24)
+func flowKey(key string, start event.Time, suffix string) []byte {
+	b := make([]byte, 0, 192) // which nearly every key fits
 	b = append(b, key...)
 	b = append(b, '|')
 	b = strconv.AppendInt(b, start.At, 10)
-	return string(append(b, suffix...))
+	return append(b, suffix...)
 }
 
 // startByAge derives the start from the end and delta-time, the difference of

@@ -195,7 +195,7 @@ func (d *hubbleDecoder) lost(rec source.Record, v jsonrecord.Value) error {
 		return err
 	}
 	e := event.Event{Time: at, Body: body, Place: event.Place{Cluster: cluster}}
-	d.out.Event(e, fmt.Sprintf("lost|%s|%d|%s|%s|%d", node, at.At, where, cpu, body.Count), rec.Span)
+	d.out.Event(e, fmt.Appendf(nil, "lost|%s|%d|%s|%s|%d", node, at.At, where, cpu, body.Count), rec.Span)
 	return nil
 }
 

@@ -235,7 +235,7 @@ func (d *eveDecoder) flow(rec source.Record, h *eveHead) error {
 	if err := d.parser.Fault(); err != nil {
 		return err
 	}
-	d.out.Event(event.Event{Time: start, Record: h.at.At, Body: body}, h.key(start), rec.Span)
+	d.out.Event(event.Event{Time: start, Record: h.at.At, Body: body}, []byte(h.key(start)), rec.Span)
 	return nil
 }
 
@@ -268,7 +268,7 @@ func (d *eveDecoder) netflow(rec source.Record, h *eveHead) error {
 				b.Service = body.Service
 			}
 		}
-		d.out.Event(first.event, first.key, first.span, rec.Span)
+		d.out.Event(first.event, []byte(first.key), first.span, rec.Span)
 		return nil
 	}
 	e := event.Event{Time: start, Record: h.at.At, Body: body}
@@ -293,7 +293,7 @@ func (d *eveDecoder) message(rec source.Record, h *eveHead) error {
 	if body == nil {
 		return errNothing
 	}
-	d.out.Event(event.Event{Time: h.at, Body: body}, h.key(h.at)+"|"+tx, rec.Span)
+	d.out.Event(event.Event{Time: h.at, Body: body}, []byte(h.key(h.at)+"|"+tx), rec.Span)
 	return nil
 }
 

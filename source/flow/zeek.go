@@ -272,7 +272,7 @@ func convert(r row, k kind) (event.Event, string, error) {
 func deliver(out *source.Output, rec source.Record, e event.Event, key string, err error) {
 	switch {
 	case err == nil:
-		out.Event(e, key, rec.Span)
+		out.Event(e, []byte(key), rec.Span)
 	case errors.Is(err, errNothing):
 		out.Skip()
 	default:

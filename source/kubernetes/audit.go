@@ -188,7 +188,7 @@ func (d *auditDecoder) deliver(rec source.Record, r *request, e event.Event, err
 	}
 	if d.out.Tells(rec, e.Body, err) {
 		e.Place = e.Place.Or(r.place)
-		d.out.Event(e, r.key(e.Body), rec.Span)
+		d.out.Event(e, []byte(r.key(e.Body)), rec.Span)
 	}
 }
 
