@@ -99,7 +99,11 @@ func (a Time) Compare(b Time) int {
 // "1795296952.456243", with nanosecond exactness; a float would lose digits.
 // The number of fraction digits gives the resolution. It fails on anything
 // that is not such a number, and on years outside 1970 to 2261.
-func ParseEpoch(s string) (Time, error) {
+func ParseEpoch[T string | []byte](text T) (Time, error) {
+	if t, ok := plainEpoch(text); ok {
+		return t, nil
+	}
+	s := string(text)
 	whole, frac, found := cutByte(s, '.')
 	sec, ok := digits(whole)
 	if !ok || (found && frac == "") || len(whole) > 10 || sec > 9_200_000_000 {
@@ -124,6 +128,35 @@ func ParseEpoch(s string) (Time, error) {
 		}
 	}
 	return Time{At: sec*Second + nanos, Res: max(res, 1)}, nil
+}
+
+// plainEpoch reads what nearly every record has: up to ten digits, and up to
+// nine more after a point. ok is false for the rest, right or wrong.
+func plainEpoch[T string | []byte](s T) (t Time, ok bool) {
+	n := 0
+	for ; n < len(s) && n < 10 && s[n]-'0' <= 9; n++ {
+		t.At = t.At*10 + int64(s[n]-'0')
+	}
+	if n == 0 || t.At > 9_200_000_000 {
+		return Time{}, false
+	}
+	t.At, t.Res = t.At*Second, Second
+	if n == len(s) {
+		return t, true
+	}
+	frac := s[n+1:]
+	if s[n] != '.' || len(frac) == 0 || len(frac) > 9 {
+		return Time{}, false
+	}
+	var nanos int64
+	for i := range len(frac) {
+		if frac[i]-'0' > 9 {
+			return Time{}, false
+		}
+		nanos, t.Res = nanos*10+int64(frac[i]-'0'), t.Res/10
+	}
+	t.At += nanos * t.Res
+	return t, true
 }
 
 // ParseRFC3339 reads an RFC 3339 time with offset; the number of fraction

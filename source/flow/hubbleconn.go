@@ -170,6 +170,6 @@ func (d *hubbleDecoder) again(c *seenConn) {
 	}
 	e := event.Event{Time: c.start, Record: c.last.At, Body: &body, Place: event.Place{Cluster: c.id.cluster}}
 	key := string(c.id.proto) + "|" + c.id.src.String() + "|" + c.id.dst.String()
-	d.out.Event(e, flowKey(key, c.start, "|end"), c.spans...)
+	d.out.Event(e, flowKey(nil, key, c.start, "|end"), c.spans...)
 	d.seen.done(c)
 }

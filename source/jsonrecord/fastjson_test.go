@@ -116,11 +116,11 @@ func FuzzFastjson(f *testing.F) {
 // TestWordsAreTheirBytes checks that a remembered string is never given for
 // another, in a table with many that share a slot.
 func TestWordsAreTheirBytes(t *testing.T) {
-	var w words
+	var w Words
 	for range 2 {
 		for i := range 100_000 {
 			text := fmt.Sprintf("%0*d", i%100, i*7)
-			if got := w.of([]byte(text)); got != text {
+			if got := w.Of([]byte(text)); got != text {
 				t.Fatalf("%q, want %q", got, text)
 			}
 		}

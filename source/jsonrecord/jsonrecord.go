@@ -31,7 +31,7 @@ var (
 // are left as they are. Not safe for concurrent use. The zero Parser is ready.
 type Parser struct {
 	scan    scanner
-	words   words
+	words   Words
 	scratch []byte  // a string without its escapes
 	values  []Value // what Array gave since Parse
 	fault   error
@@ -132,7 +132,7 @@ func (v Value) child(key string) Value {
 	found := Value{}
 	for i, end := v.at+1, nodes[v.at].next; i < end; {
 		k := &nodes[i]
-		if string(b[k.start:k.end]) == key && !k.escaped || k.escaped && v.escapedKeyIs(i, key) {
+		if int(k.end-k.start) == len(key) && !k.escaped && string(b[k.start:k.end]) == key || k.escaped && v.escapedKeyIs(i, key) {
 			if found.p != nil {
 				v.p.twice(key)
 				break
@@ -161,7 +161,20 @@ func (v Value) String(keys ...string) string {
 	return w.text()
 }
 
-func (v Value) text() string { return v.p.words.of(v.bytes()) }
+func (v Value) text() string { return v.p.words.Of(v.bytes()) }
+
+// Bytes is the text of a string or number at keys, nil for anything else. It
+// is valid until the next Parse, and must not be written to.
+func (v Value) Bytes(keys ...string) []byte {
+	w := v.Get(keys...)
+	switch {
+	case !w.is(kindString) && !w.is(kindNumber):
+		return nil
+	case w.node().escaped:
+		return unescape(nil, w.raw())
+	}
+	return w.raw()
+}
 
 // Is reports whether the value is the string s.
 func (v Value) Is(s string) bool { return v.IsString() && string(v.bytes()) == s }

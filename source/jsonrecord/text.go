@@ -69,17 +69,17 @@ func hex4(s []byte) (rune, bool) {
 	return rune(n), err == nil
 }
 
-// words remembers strings that were made of records, so that what every record
+// Words remembers strings that were made of records, so that what every record
 // says (an image, a namespace, a program) is one string and not thousands.
-// Where two share a slot, the later takes it.
-type words [512]string
+// Where two share a slot, the later takes it. The zero Words is ready.
+type Words struct{ slots [512]string }
 
 // longestWord is the longest string that is remembered: longer ones seldom
 // come twice.
 const longestWord = 80
 
-// of gives the string of b.
-func (w *words) of(b []byte) string {
+// Of gives the string of b.
+func (w *Words) Of(b []byte) string {
 	n := len(b)
 	if n == 0 {
 		return ""
@@ -101,7 +101,7 @@ func (w *words) of(b []byte) string {
 			h = h<<8 | uint64(c)
 		}
 	}
-	slot := &w[h*0x9e3779b97f4a7c15>>55]
+	slot := &w.slots[h*0x9e3779b97f4a7c15>>55]
 	if *slot != string(b) {
 		*slot = string(b)
 	}
