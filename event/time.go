@@ -51,9 +51,12 @@ func (t Time) End() int64 { return t.At + max(t.Res, 1) - 1 }
 func (t Time) UTC() time.Time { return time.Unix(0, t.At).UTC() }
 
 // String prints RFC 3339 in UTC with as many digits as the resolution carries.
-func (t Time) String() string {
+func (t Time) String() string { return string(t.AppendTo(nil)) }
+
+// AppendTo appends what String prints.
+func (t Time) AppendTo(b []byte) []byte {
 	if t.IsZero() {
-		return "unknown time"
+		return append(b, "unknown time"...)
 	}
 	layout := "2006-01-02T15:04:05.000000000Z"
 	switch {
@@ -64,7 +67,7 @@ func (t Time) String() string {
 	case t.Res >= Microsecond:
 		layout = "2006-01-02T15:04:05.000000Z"
 	}
-	return t.UTC().Format(layout)
+	return t.UTC().AppendFormat(b, layout)
 }
 
 // MayPrecede reports whether a can have happened before b, or at the same
