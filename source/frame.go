@@ -3,11 +3,9 @@ package source
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 
 	"tidewaiter/event"
 )
@@ -170,7 +168,9 @@ func (f *jsonFramer) readObject() error {
 		if err != nil {
 			return err
 		}
-		n, ended := scan.over(chunk)
+		// A piece at a time: what ends soon must not cost a look at all that is
+		// there.
+		n, ended := scan.over(chunk[:min(len(chunk), 4<<10)])
 		lineEnd := chunk[n-1] == '\n'
 		if err := f.consume(chunk[:n]); err != nil {
 			return err
@@ -198,9 +198,16 @@ func (s *objectScan) over(chunk []byte) (n int, ended bool) {
 	if line > 0 {
 		chunk = chunk[:line]
 	}
+	slash := indexOrEnd(chunk, 0, '\\')
 	for i := 0; i < len(chunk); i++ {
 		if s.inString {
-			if i += s.restOfString(chunk[i:]); i == len(chunk) {
+			if quote := indexOrEnd(chunk, i, '"'); quote < slash && !s.escaped {
+				i = quote
+			} else {
+				i += s.restOfString(chunk[i:])
+				slash = indexOrEnd(chunk, i, '\\')
+			}
+			if i == len(chunk) {
 				break
 			}
 		}
@@ -222,36 +229,26 @@ func (s *objectScan) over(chunk []byte) (n int, ended bool) {
 	return len(chunk), false
 }
 
-// restOfString is where a string's closing quote stands in chunk, or all of
-// chunk. A string is most of a record, so it is looked at eight bytes at a time.
-func (s *objectScan) restOfString(chunk []byte) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	i := 0
-	if s.escaped && len(chunk) > 0 {
-		s.escaped, i = false, 1
+// indexOrEnd is where c stands in b from a position on, or the end of b.
+func indexOrEnd(b []byte, from int, c byte) int {
+	if n := bytes.IndexByte(b[from:], c); n >= 0 {
+		return from + n
 	}
-	for i < len(chunk) {
-		if i+8 <= len(chunk) {
-			w := binary.LittleEndian.Uint64(chunk[i:])
-			q, e := w^ones*'"', w^ones*'\\'
-			hit := ((q-ones)&^q | (e-ones)&^e) & highs
-			if hit == 0 {
-				i += 8
-				continue
-			}
-			i += bits.TrailingZeros64(hit) >> 3
-		}
-		switch chunk[i] {
-		case '"':
+	return len(b)
+}
+
+// restOfString is where the closing quote of a string with escapes stands in
+// chunk, or all of chunk.
+func (s *objectScan) restOfString(chunk []byte) int {
+	for i, c := range chunk {
+		switch {
+		case s.escaped:
+			s.escaped = false
+		case c == '"':
 			return i
-		case '\\':
-			if i+1 == len(chunk) {
-				s.escaped = true
-				return len(chunk)
-			}
-			i++
+		default:
+			s.escaped = c == '\\'
 		}
-		i++
 	}
 	return len(chunk)
 }

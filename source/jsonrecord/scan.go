@@ -1,10 +1,6 @@
 package jsonrecord
 
-import (
-	"bytes"
-	"encoding/binary"
-	"math/bits"
-)
+import "bytes"
 
 // kind is what a node is.
 type kind uint8
@@ -45,16 +41,19 @@ const maxBytes = 1 << 31
 // let pass, because what a record says is not in doubt there.
 type scanner struct {
 	b     []byte
-	nodes []node
+	nodes []node // of which n are in use
+	n     int
+	slash int // where the next backslash stands
 }
 
 // scan reads exactly one value. It says only whether b is one; why not is
 // fastjson's to say.
 func (s *scanner) scan(b []byte) bool {
-	s.b, s.nodes = b, s.nodes[:0]
+	s.b, s.n = b, 0
 	if len(b) >= maxBytes {
 		return false
 	}
+	s.findSlash(0)
 	at := s.value(s.blank(0), 1)
 	return at >= 0 && s.blank(at) == len(b)
 }
@@ -94,8 +93,15 @@ func (s *scanner) value(at, depth int) int {
 	return s.number(at)
 }
 
-func (s *scanner) add(k kind, start, end int) {
-	s.nodes = append(s.nodes, node{start: uint32(start), end: uint32(end), next: uint32(len(s.nodes) + 1), kind: k})
+// add appends a node.
+func (s *scanner) add(k kind, start, end int) *node {
+	if s.n == len(s.nodes) {
+		s.nodes = append(s.nodes, make([]node, max(64, s.n))...)
+	}
+	n := &s.nodes[s.n]
+	s.n++
+	*n = node{start: uint32(start), end: uint32(end), next: uint32(s.n), kind: k}
+	return n
 }
 
 func (s *scanner) word(at int, word string, k kind) int {
@@ -110,15 +116,17 @@ func (s *scanner) word(at int, word string, k kind) int {
 // number reads a number the way fastjson does: all that may stand in one, and
 // the words inf and nan.
 func (s *scanner) number(at int) int {
-	end := at
-	for end < len(s.b) && numeric[s.b[end]] {
+	b, end := s.b, at
+	for end < len(b) && numeric[b[end]] {
 		end++
 	}
-	if signed := end == at+1 && (s.b[at] == '-' || s.b[at] == '+'); end < len(s.b) && (end == at || signed) {
-		if len(s.b)-end < 3 || !bytes.EqualFold(s.b[end:end+3], []byte("inf")) && !bytes.EqualFold(s.b[end:end+3], []byte("nan")) {
-			return -1
+	if end < len(b) && end <= at+1 {
+		if signed := end > at && (b[at] == '-' || b[at] == '+'); end == at || signed {
+			if len(b)-end < 3 || !bytes.EqualFold(b[end:end+3], []byte("inf")) && !bytes.EqualFold(b[end:end+3], []byte("nan")) {
+				return -1
+			}
+			end += 3
 		}
-		end += 3
 	}
 	s.add(kindNumber, at, end)
 	return end
@@ -130,47 +138,45 @@ var numeric = [256]bool{
 	'.': true, '-': true, '+': true, 'e': true, 'E': true,
 }
 
-// text reads a string, from behind its opening quote, eight bytes at a time.
+// text reads a string, from behind its opening quote. Few strings have escapes,
+// and the library looks for one byte faster than any loop here looks for two.
 func (s *scanner) text(start int) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080
-	const quotes, slashes = ones * '"', ones * '\\'
-	b, at, escaped := s.b, start, false
-	for at+8 <= len(b) {
-		w := binary.LittleEndian.Uint64(b[at:])
-		q, e := w^quotes, w^slashes
-		// A byte's high bit is set where q or e has a zero; bits above the
-		// lowest may be set by its borrow, so only the lowest is looked at.
-		hit := ((q-ones)&^q | (e-ones)&^e) & highs
-		if hit == 0 {
-			at += 8
-			continue
-		}
-		at += bits.TrailingZeros64(hit) >> 3
-		if b[at] == '"' {
-			return s.addText(start, at, escaped)
-		}
-		escaped = true
-		at += 2
+	n := bytes.IndexByte(s.b[start:], '"')
+	end := start + n
+	if n < 0 || s.slash < end {
+		return s.escapedText(start)
 	}
-	for ; at < len(b); at++ {
+	s.add(kindString, start, end)
+	return end + 1
+}
+
+// escapedText reads a string that has a backslash, or does not end.
+func (s *scanner) escapedText(start int) int {
+	b := s.b
+	for at := max(start, s.slash); at < len(b); at++ {
 		switch b[at] {
 		case '"':
-			return s.addText(start, at, escaped)
+			s.add(kindString, start, at).escaped = true
+			s.findSlash(at)
+			return at + 1
 		case '\\':
-			escaped = true
 			at++
 		}
 	}
 	return -1
 }
 
-func (s *scanner) addText(start, end int, escaped bool) int {
-	s.nodes = append(s.nodes, node{start: uint32(start), end: uint32(end), next: uint32(len(s.nodes) + 1), kind: kindString, escaped: escaped})
-	return end + 1
+// findSlash finds the next backslash from a position on.
+func (s *scanner) findSlash(at int) {
+	if n := bytes.IndexByte(s.b[at:], '\\'); n >= 0 {
+		s.slash = at + n
+	} else {
+		s.slash = len(s.b)
+	}
 }
 
 func (s *scanner) array(at, depth int) int {
-	self := len(s.nodes)
+	self := s.n
 	s.add(kindArray, at, at)
 	if at = s.blank(at + 1); at < len(s.b) && s.b[at] == ']' {
 		return at + 1
@@ -186,7 +192,7 @@ func (s *scanner) array(at, depth int) int {
 		case ',':
 			at = s.blank(at + 1)
 		case ']':
-			s.nodes[self].next = uint32(len(s.nodes))
+			s.nodes[self].next = uint32(s.n)
 			return at + 1
 		default:
 			return -1
@@ -195,32 +201,48 @@ func (s *scanner) array(at, depth int) int {
 }
 
 func (s *scanner) object(at, depth int) int {
-	self := len(s.nodes)
+	b, self := s.b, s.n
 	s.add(kindObject, at, at)
-	if at = s.blank(at + 1); at < len(s.b) && s.b[at] == '}' {
+	if at = s.blank(at + 1); at < len(b) && b[at] == '}' {
 		return at + 1
 	}
 	for {
-		if at >= len(s.b) || s.b[at] != '"' {
+		if at >= len(b) || b[at] != '"' {
 			return -1
 		}
 		if at = s.text(at + 1); at < 0 {
 			return -1
 		}
-		if at = s.blank(at); at >= len(s.b) || s.b[at] != ':' {
+		if at < len(b) && b[at] <= ' ' {
+			at = s.blank(at)
+		}
+		if at >= len(b) || b[at] != ':' {
 			return -1
 		}
-		if at = s.value(s.blank(at+1), depth+1); at < 0 {
+		if at++; at < len(b) && b[at] <= ' ' {
+			at = s.blank(at)
+		}
+		if at < len(b) && b[at] == '"' && depth < maxDepth {
+			at = s.text(at + 1)
+		} else {
+			at = s.value(at, depth+1)
+		}
+		if at < 0 {
 			return -1
 		}
-		if at = s.blank(at); at >= len(s.b) {
+		if at < len(b) && b[at] <= ' ' {
+			at = s.blank(at)
+		}
+		if at >= len(b) {
 			return -1
 		}
-		switch s.b[at] {
+		switch b[at] {
 		case ',':
-			at = s.blank(at + 1)
+			if at++; at < len(b) && b[at] <= ' ' {
+				at = s.blank(at)
+			}
 		case '}':
-			s.nodes[self].next = uint32(len(s.nodes))
+			s.nodes[self].next = uint32(s.n)
 			return at + 1
 		default:
 			return -1
