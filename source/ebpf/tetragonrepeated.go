@@ -48,7 +48,7 @@ const (
 // process. A recording that keeps it when the program is replaced is told apart
 // by the program.
 func (t *tetragonEvent) processKey(start event.Time) string {
-	id := t.process.String("exec_id")
+	id := t.process.Get(keyExecID).String()
 	if id == "" {
 		id = strconv.FormatInt(start.At, 10) + "|" + strconv.Itoa(t.actor.pid)
 	}
@@ -91,7 +91,7 @@ func (d *tetragonDecoder) repeated(t *tetragonEvent, e event.Event) []telling {
 // status is what Tetragon was told by the kubelet of a process's container:
 // what it is called and which image it is of.
 func (d *tetragonDecoder) status(t *tetragonEvent, id string, started event.Time) *event.PodStatus {
-	of, c := t.actor.of, t.process.Get("pod", "container", "image")
+	of, c := t.actor.of, t.process.Get(keyPod).Get("container", "image")
 	return &event.PodStatus{
 		Object: event.ObjectRef{Kind: "Pod", Namespace: of.Namespace, Name: of.Pod, UID: of.UID}, Node: of.Node,
 		Containers: []event.ContainerStatus{{
@@ -102,14 +102,14 @@ func (d *tetragonDecoder) status(t *tetragonEvent, id string, started event.Time
 
 // whole reports whether the record has what a process's own record has of it.
 func (t *tetragonEvent) whole() bool {
-	return t.actor.exe != "" && t.process.String("exec_id") != "" && t.process.String("start_time") != ""
+	return t.actor.exe != "" && t.process.Get(keyExecID).String() != "" && t.process.Get(keyStart).String() != ""
 }
 
 // containerStart is when the process's container began, as the kubelet told
 // Tetragon: in whole seconds. id is "" if that is not known. The process id
 // beside it counts inside the container and is of no use.
 func (t *tetragonEvent) containerStart() (id string, at event.Time) {
-	c := t.process.Get("pod", "container")
+	c := t.process.Get(keyPod).Get("container")
 	if id = containerID(c.String("id")); id == "" || id != t.actor.container {
 		return "", event.Time{}
 	}

@@ -129,10 +129,11 @@ func (v Value) Get(keys ...string) Value {
 // child looks key up in an object and notes a duplicate: the first is given.
 func (v Value) child(key string) Value {
 	b, nodes := v.p.scan.b, v.p.scan.nodes
+	slot := slotOf(key)
 	found := Value{}
 	for i, end := v.at+1, nodes[v.at].next; i < end; {
 		k := &nodes[i]
-		if int(k.end-k.start) == len(key) && !k.escaped && string(b[k.start:k.end]) == key || k.escaped && v.escapedKeyIs(i, key) {
+		if k.slot == slot && !k.escaped && string(b[k.start:k.end]) == key || k.escaped && v.escapedKeyIs(i, key) {
 			if found.p != nil {
 				v.p.twice(key)
 				break

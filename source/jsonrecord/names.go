@@ -23,7 +23,7 @@ func NewNames(names ...string) *Names {
 	}
 	n := &Names{names: names}
 	for i, name := range names {
-		slot := slotOf([]byte(name))
+		slot := slotOf(name)
 		n.next[i] = n.first[slot]
 		n.first[slot] = uint8(i + 1)
 	}
@@ -31,7 +31,7 @@ func NewNames(names ...string) *Names {
 }
 
 // slotOf tells most keys apart by their length and ends.
-func slotOf(key []byte) uint8 {
+func slotOf[T string | []byte](key T) uint8 {
 	if len(key) == 0 {
 		return 0
 	}
@@ -39,8 +39,8 @@ func slotOf(key []byte) uint8 {
 }
 
 // find gives the number of a key, -1 if it is none of the names.
-func (n *Names) find(key []byte) int {
-	for i := n.first[slotOf(key)]; i != 0; i = n.next[i-1] {
+func (n *Names) find(key []byte, slot uint8) int {
+	for i := n.first[slot]; i != 0; i = n.next[i-1] {
 		if n.names[i-1] == string(key) {
 			return int(i - 1)
 		}
@@ -72,11 +72,12 @@ func (v Value) Members(names *Names, m *Members) {
 	b, nodes := v.p.scan.b, v.p.scan.nodes
 	for i, end := v.at+1, nodes[v.at].next; i < end; {
 		k := &nodes[i]
-		key := b[k.start:k.end]
+		key, slot := b[k.start:k.end], k.slot
 		if k.escaped {
 			key = Value{v.p, i}.bytes()
+			slot = slotOf(key)
 		}
-		if n := names.find(key); n >= 0 {
+		if n := names.find(key, slot); n >= 0 {
 			if bit := uint64(1) << n; m.set&bit == 0 {
 				m.set |= bit
 				m.at[n] = i + 1

@@ -27,6 +27,8 @@ type node struct {
 	kind kind
 	// escaped is set for a string that has a backslash.
 	escaped bool
+	// slot tells most keys apart (slotOf); it is of a key without escapes.
+	slot uint8
 }
 
 // maxDepth is how deep values may lie in one another: as deep as fastjson
@@ -210,9 +212,11 @@ func (s *scanner) object(at, depth int) int {
 		if at >= len(b) || b[at] != '"' {
 			return -1
 		}
-		if at = s.text(at + 1); at < 0 {
+		start := at + 1
+		if at = s.text(start); at < 0 {
 			return -1
 		}
+		s.nodes[s.n-1].slot = slotOf(b[start : at-1])
 		if at < len(b) && b[at] <= ' ' {
 			at = s.blank(at)
 		}
