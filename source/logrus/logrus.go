@@ -350,11 +350,11 @@ func (l *Line) Time() (event.Time, error) {
 	return event.At(t, event.FractionRes(first)), nil
 }
 
-// Key is the line's content without the prefix, so that one line delivered by
-// two ways is one record; with it if only the prefix tells the time.
-func (l *Line) Key() string {
-	if l.stamp != nil && !l.Relative {
-		return string(l.core)
+// AppendKey appends the line's content without the prefix, so that one line
+// delivered by two ways is one record; with it if only the prefix tells the time.
+func (l *Line) AppendKey(b []byte) []byte {
+	if l.stamp == nil || l.Relative {
+		b = append(append(b, l.prefix...), ": "...)
 	}
-	return string(l.prefix) + ": " + string(l.core)
+	return append(b, l.core...)
 }
