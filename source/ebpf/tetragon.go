@@ -175,7 +175,7 @@ func openTetragon(v jsonrecord.Value, process *jsonrecord.Members) (t tetragonEv
 	t.node = v.String("node_name")
 	// An old program's start has its own time only.
 	if t.kind != "process_exec" || v.Get("time").Exists() {
-		t.written, err = wallTime("time", v.String("time"))
+		t.written, err = wallTime("time", v.Get("time"))
 	}
 	return t, err
 }
@@ -334,7 +334,7 @@ const foundRes = 10 * event.Millisecond
 func (t *tetragonEvent) exec(e *event.Event) (event.Body, error) {
 	flags := strings.Fields(t.process.Get(keyFlags).String())
 	found := slices.Contains(flags, "procFS")
-	if start := t.process.Get(keyStart).String(); start != "" {
+	if start := t.process.Get(keyStart); start.IsString() && len(start.Bytes()) > 0 {
 		at, err := wallTime("start_time", start)
 		if err != nil {
 			return nil, err

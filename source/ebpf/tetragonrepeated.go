@@ -113,7 +113,7 @@ func (t *tetragonEvent) containerStart() (id string, at event.Time) {
 	if id = containerID(c.String("id")); id == "" || id != t.actor.container {
 		return "", event.Time{}
 	}
-	at, err := wallTime("start_time", c.String("start_time"))
+	at, err := wallTime("start_time", c.Get("start_time"))
 	if err != nil || len(id) > maxName || len(c.String("image", "name")) > maxName {
 		return "", event.Time{}
 	}

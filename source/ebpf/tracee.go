@@ -133,7 +133,7 @@ func (d *traceeDecoder) read(data []byte) (event.Body, error) {
 		t.at, err = traceeTime(v.Get("timestamp"))
 	case v.Get("name").IsString() && v.Get("timestamp").Exists():
 		t.name = v.String("name")
-		t.at, err = wallTime("timestamp", v.String("timestamp"))
+		t.at, err = wallTime("timestamp", v.Get("timestamp"))
 	default:
 		return nil, errNotTracee
 	}
@@ -181,13 +181,13 @@ func traceeBody(name string) func(*traceeEvent) (event.Body, error) {
 // 2001 to 2261. With relative-time Tracee counts from its own start or the
 // machine's, which is no time of day.
 func traceeTime(v jsonrecord.Value) (event.Time, error) {
-	s := v.Number()
-	if v.IsString() && strings.Contains(s, "T") {
-		return wallTime("timestamp", s)
+	s := v.Bytes()
+	if v.IsString() && bytes.IndexByte(s, 'T') >= 0 {
+		return wallTime("timestamp", v)
 	}
-	n, err := strconv.ParseInt(s, 10, 64)
+	n, err := strconv.ParseInt(string(s), 10, 64)
 	if err != nil || n < oldest {
-		return event.Time{}, fmt.Errorf("timestamp %q is not a wall clock's nanoseconds since 1970 (relative-time gives none)", clip(s))
+		return event.Time{}, fmt.Errorf("timestamp %q is not a wall clock's nanoseconds since 1970 (relative-time gives none)", clip(string(s)))
 	}
 	return event.Time{At: n, Res: event.Nanosecond}, nil
 }

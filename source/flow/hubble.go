@@ -203,7 +203,7 @@ func (d *hubbleDecoder) lost(rec source.Record, v jsonrecord.Value) error {
 // encoders without protobuf's rules print it. The zero Time if it is none.
 func hubbleTime(v jsonrecord.Value) event.Time {
 	if v.IsString() {
-		t, err := event.ParseRFC3339(v.String())
+		t, err := event.ParseRFC3339(v.Bytes())
 		if err != nil || t.At <= 0 {
 			return event.Time{}
 		}
@@ -240,5 +240,5 @@ func namedCluster(name string) string {
 	if name == "default" {
 		return ""
 	}
-	return keep(bounded(name, maxHost))
+	return bounded(name, maxHost)
 }

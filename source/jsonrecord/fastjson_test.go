@@ -3,6 +3,9 @@ package jsonrecord
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -125,4 +128,45 @@ func TestWordsAreTheirBytes(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRecordingsReadAsFastjsonReadsThem compares over every line that is at
+// hand: the repository's own recordings and corpora, and those kept beside it.
+func TestRecordingsReadAsFastjsonReadsThem(t *testing.T) {
+	var p Parser
+	lines := 0
+	for _, root := range []string{"../..", "../../../shared"} {
+		if _, err := os.Stat(root); err != nil {
+			t.Logf("%s is absent", root)
+			continue
+		}
+		if path, err := filepath.EvalSymlinks(root); err == nil {
+			root = path // walking does not follow a link at the root
+		}
+		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case d.IsDir() && d.Name() == ".git":
+				return filepath.SkipDir
+			case d.IsDir() || filepath.Ext(path) == ".go":
+				return nil
+			}
+			text, err := os.ReadFile(path)
+			if err != nil || len(text) > 8<<20 {
+				return err
+			}
+			checkSame(t, &p, text)
+			for line := range bytes.SplitSeq(text, []byte{'\n'}) {
+				checkSame(t, &p, line)
+				checkSame(t, &p, line[:len(line)*2/3])
+				lines++
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d lines", lines)
 }

@@ -129,16 +129,21 @@ func (v Value) Get(keys ...string) Value {
 // child looks key up in an object and notes a duplicate: the first is given.
 func (v Value) child(key string) Value {
 	b, nodes := v.p.scan.b, v.p.scan.nodes
-	slot := slotOf(key)
+	slot, o := slotOf(key), &nodes[v.at]
 	found := Value{}
-	for i, end := v.at+1, nodes[v.at].next; i < end; {
+	if mark(slot)&(uint64(o.end)<<32|uint64(o.start)) == 0 {
+		return found
+	}
+	for i, end := v.at+1, o.next; i < end; {
 		k := &nodes[i]
 		if k.slot == slot && !k.escaped && string(b[k.start:k.end]) == key || k.escaped && v.escapedKeyIs(i, key) {
 			if found.p != nil {
 				v.p.twice(key)
 				break
 			}
-			found = Value{v.p, i + 1}
+			if found = (Value{v.p, i + 1}); !o.escaped {
+				break
+			}
 		}
 		i = nodes[i+1].next
 	}

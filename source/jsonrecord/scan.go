@@ -20,12 +20,14 @@ const (
 // object, each value after its key.
 type node struct {
 	// start and end bound the text in the record: a string's or key's without
-	// its quotes and with its escapes, a number's as it was written.
+	// its quotes and with its escapes, a number's as it was written. Those of
+	// an object are the two halves of its keys' marks: see mark.
 	start, end uint32
 	// next is the node behind this one and all that is in it.
 	next uint32
 	kind kind
-	// escaped is set for a string that has a backslash.
+	// escaped is set for a string that has a backslash, and for an object in
+	// which a key may stand twice: two of its keys have one mark.
 	escaped bool
 	// slot tells most keys apart (slotOf); it is of a key without escapes.
 	slot uint8
@@ -202,9 +204,15 @@ func (s *scanner) array(at, depth int) int {
 	}
 }
 
+// mark is one bit of 64 for a key. An object keeps those of all its keys: most
+// keys that are asked for and not there have another, and if no two keys have
+// the same, no key stands twice.
+func mark(slot uint8) uint64 { return 1 << (slot & 63) }
+
 func (s *scanner) object(at, depth int) int {
 	b, self := s.b, s.n
-	s.add(kindObject, at, at)
+	marks, twice := uint64(0), false
+	s.add(kindObject, 0, 0)
 	if at = s.blank(at + 1); at < len(b) && b[at] == '}' {
 		return at + 1
 	}
@@ -216,7 +224,13 @@ func (s *scanner) object(at, depth int) int {
 		if at = s.text(start); at < 0 {
 			return -1
 		}
-		s.nodes[s.n-1].slot = slotOf(b[start : at-1])
+		if key := &s.nodes[s.n-1]; key.escaped {
+			marks, twice = ^uint64(0), true
+		} else {
+			key.slot = slotOf(b[start : at-1])
+			twice = twice || marks&mark(key.slot) != 0
+			marks |= mark(key.slot)
+		}
 		if at < len(b) && b[at] <= ' ' {
 			at = s.blank(at)
 		}
@@ -246,7 +260,8 @@ func (s *scanner) object(at, depth int) int {
 				at = s.blank(at)
 			}
 		case '}':
-			s.nodes[self].next = uint32(s.n)
+			o := &s.nodes[self]
+			o.next, o.escaped, o.start, o.end = uint32(s.n), twice, uint32(marks), uint32(marks>>32)
 			return at + 1
 		default:
 			return -1
