@@ -201,22 +201,21 @@ func (s *objectScan) over(chunk []byte) (n int, ended bool) {
 	slash := indexOrEnd(chunk, 0, '\\')
 	for i := 0; i < len(chunk); i++ {
 		if s.inString {
-			if quote := indexOrEnd(chunk, i, '"'); quote < slash && !s.escaped {
+			i += s.restOfString(chunk[i:])
+			slash = indexOrEnd(chunk, i, '\\')
+			s.inString = i == len(chunk)
+			continue
+		}
+		switch signs[chunk[i]] {
+		case '"': // most strings have no escape, and end where the next quote is
+			if quote := indexOrEnd(chunk, i+1, '"'); quote < slash {
 				i = quote
 			} else {
-				i += s.restOfString(chunk[i:])
-				slash = indexOrEnd(chunk, i, '\\')
+				s.inString = true
 			}
-			if i == len(chunk) {
-				break
-			}
-		}
-		switch chunk[i] {
-		case '"':
-			s.inString = !s.inString
-		case '{', '[':
+		case '{':
 			s.depth++
-		case '}', ']':
+		case '}':
 			if s.depth--; s.depth == 0 {
 				return i + 1, true
 			}
@@ -228,6 +227,9 @@ func (s *objectScan) over(chunk []byte) (n int, ended bool) {
 	}
 	return len(chunk), false
 }
+
+// signs are the bytes that tell the structure; a bracket stands for both kinds.
+var signs = [256]byte{'"': '"', '{': '{', '[': '{', '}': '}', ']': '}'}
 
 // indexOrEnd is where c stands in b from a position on, or the end of b.
 func indexOrEnd(b []byte, from int, c byte) int {
