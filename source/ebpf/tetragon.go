@@ -68,6 +68,7 @@ type tetragonDecoder struct {
 	refs    image.Parser
 	told    told
 	process jsonrecord.Members // of the record being read
+	all     []telling          // of the same
 }
 
 // Decode implements source.Decoder.
@@ -103,7 +104,7 @@ type tetragonEvent struct {
 	actor   actor
 }
 
-// read gives what a record tells: first the event that it is, then what it
+// read gives what a record tells, until the next is read: first the event that it is, then what it
 // repeats of its process and container and nobody told before.
 func (d *tetragonDecoder) read(data []byte) ([]telling, error) {
 	v, err := d.parser.Parse(data)
@@ -118,16 +119,16 @@ func (d *tetragonDecoder) read(data []byte) ([]telling, error) {
 	if len(e.Place.Host) > maxName || len(e.Place.Cluster) > maxName {
 		return nil, errLongName
 	}
-	var all []telling
+	d.all = d.all[:0]
 	own := e
 	if own.Body, err = d.body(&t, &own); own.Body != nil {
-		all = append(all, telling{own, t.key(&own)})
+		d.all = append(d.all, telling{own, t.key(&own)})
 	}
 	if err == nil {
-		all = append(all, d.repeated(&t, e)...)
+		d.repeated(&t, e)
 		err = d.parser.Fault()
 	}
-	return all, err
+	return d.all, err
 }
 
 // The keys of a process.

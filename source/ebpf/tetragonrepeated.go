@@ -55,17 +55,16 @@ func (t *tetragonEvent) processKey(start event.Time) string {
 	return processPrefix + id + "|" + t.actor.exe
 }
 
-// repeated gives what a record tells of its process and container that was not
+// repeated adds what a record tells of its process and container that was not
 // told before. That its container began is a task without a process: who made
 // the container is not told, and nobody shall think that it could be. e has the record's place and time.
-func (d *tetragonDecoder) repeated(t *tetragonEvent, e event.Event) []telling {
+func (d *tetragonDecoder) repeated(t *tetragonEvent, e event.Event) {
 	if t.actor.pid == 0 && (d.readActor(t) != nil || t.actor.pid == 0) {
-		return nil
+		return
 	}
-	var out []telling
 	add := func(e event.Event, key string) {
 		if !d.told[key] {
-			out = append(out, telling{e, key})
+			d.all = append(d.all, telling{e, key})
 		}
 	}
 	process := e
@@ -77,15 +76,19 @@ func (d *tetragonDecoder) repeated(t *tetragonEvent, e event.Event) []telling {
 	}
 	if id, at := t.containerStart(); id != "" {
 		start := e
-		start.Time, start.Body = at, &event.Task{Action: event.TaskStart, Container: id}
+		start.Time = at
 		if t.written.At > at.At {
 			start.Record = t.written.At
 		}
-		add(start, containerPrefix+id)
-		start.Body = d.status(t, id, at)
-		add(start, containerPrefix+id+"|status")
+		if key := containerPrefix + id; !d.told[key] {
+			start.Body = &event.Task{Action: event.TaskStart, Container: id}
+			add(start, key)
+		}
+		if key := containerPrefix + id + "|status"; !d.told[key] {
+			start.Body = d.status(t, id, at)
+			add(start, key)
+		}
 	}
-	return out
 }
 
 // status is what Tetragon was told by the kubelet of a process's container:
