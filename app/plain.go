@@ -95,7 +95,7 @@ func (d *plainDecoder) Decode(rec source.Record) {
 		d.out.Unreadable(rec, err)
 		return
 	}
-	d.out.Event(event.Event{Time: at, Body: &event.Plain{Fields: fields}}, strconv.Itoa(rec.Line)+":"+strconv.FormatInt(rec.Offset, 10), rec.Span)
+	d.out.Event(event.Event{Time: at, Body: &event.Plain{Fields: fields}}, []byte(strconv.Itoa(rec.Line)+":"+strconv.FormatInt(rec.Offset, 10)), rec.Span)
 }
 
 // Flush implements source.Decoder.

@@ -72,10 +72,21 @@ func NewID(parts ...string) ID {
 	var room [512]byte // most keys fit, and then nothing is allocated
 	b := room[:0]
 	for _, p := range parts {
-		b = binary.LittleEndian.AppendUint64(b, uint64(len(p)))
-		b = append(b, p...)
+		b = AppendPart(b, p)
 	}
-	sum := sha256.Sum256(b)
+	return SumID(b)
+}
+
+// AppendPart appends one part the way NewID counts it, for those who have parts
+// that many IDs begin with.
+func AppendPart[T string | []byte](b []byte, part T) []byte {
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(part)))
+	return append(b, part...)
+}
+
+// SumID is the ID of parts that AppendPart put together: NewID's of the same.
+func SumID(parts []byte) ID {
+	sum := sha256.Sum256(parts)
 	return ID(sum[:16])
 }
 

@@ -51,9 +51,12 @@ func (t Time) End() int64 { return t.At + max(t.Res, 1) - 1 }
 func (t Time) UTC() time.Time { return time.Unix(0, t.At).UTC() }
 
 // String prints RFC 3339 in UTC with as many digits as the resolution carries.
-func (t Time) String() string {
+func (t Time) String() string { return string(t.AppendTo(nil)) }
+
+// AppendTo appends what String prints.
+func (t Time) AppendTo(b []byte) []byte {
 	if t.IsZero() {
-		return "unknown time"
+		return append(b, "unknown time"...)
 	}
 	layout := "2006-01-02T15:04:05.000000000Z"
 	switch {
@@ -64,7 +67,7 @@ func (t Time) String() string {
 	case t.Res >= Microsecond:
 		layout = "2006-01-02T15:04:05.000000Z"
 	}
-	return t.UTC().Format(layout)
+	return t.UTC().AppendFormat(b, layout)
 }
 
 // MayPrecede reports whether a can have happened before b, or at the same
@@ -99,7 +102,11 @@ func (a Time) Compare(b Time) int {
 // "1795296952.456243", with nanosecond exactness; a float would lose digits.
 // The number of fraction digits gives the resolution. It fails on anything
 // that is not such a number, and on years outside 1970 to 2261.
-func ParseEpoch(s string) (Time, error) {
+func ParseEpoch[T string | []byte](text T) (Time, error) {
+	if t, ok := plainEpoch(text); ok {
+		return t, nil
+	}
+	s := string(text)
 	whole, frac, found := cutByte(s, '.')
 	sec, ok := digits(whole)
 	if !ok || (found && frac == "") || len(whole) > 10 || sec > 9_200_000_000 {
@@ -126,10 +133,43 @@ func ParseEpoch(s string) (Time, error) {
 	return Time{At: sec*Second + nanos, Res: max(res, 1)}, nil
 }
 
+// plainEpoch reads what nearly every record has: up to ten digits, and up to
+// nine more after a point. ok is false for the rest, right or wrong.
+func plainEpoch[T string | []byte](s T) (t Time, ok bool) {
+	n := 0
+	for ; n < len(s) && n < 10 && s[n]-'0' <= 9; n++ {
+		t.At = t.At*10 + int64(s[n]-'0')
+	}
+	if n == 0 || t.At > 9_200_000_000 {
+		return Time{}, false
+	}
+	t.At, t.Res = t.At*Second, Second
+	if n == len(s) {
+		return t, true
+	}
+	frac := s[n+1:]
+	if s[n] != '.' || len(frac) == 0 || len(frac) > 9 {
+		return Time{}, false
+	}
+	var nanos int64
+	for i := range len(frac) {
+		if frac[i]-'0' > 9 {
+			return Time{}, false
+		}
+		nanos, t.Res = nanos*10+int64(frac[i]-'0'), t.Res/10
+	}
+	t.At += nanos * t.Res
+	return t, true
+}
+
 // ParseRFC3339 reads an RFC 3339 time with offset; the number of fraction
 // digits gives the resolution. A time without an offset is an error: no zone
 // is guessed.
-func ParseRFC3339(s string) (Time, error) {
+func ParseRFC3339[T string | []byte](text T) (Time, error) {
+	if t, ok := plainRFC3339(text); ok {
+		return t, nil
+	}
+	s := string(text)
 	t, err := time.Parse(time.RFC3339Nano, s)
 	if err != nil {
 		return Time{}, fmt.Errorf("time %q is not RFC 3339 with an offset", clip(s))
@@ -138,6 +178,102 @@ func ParseRFC3339(s string) (Time, error) {
 		return Time{}, fmt.Errorf("time %q lies outside the years 1970 to 2261", clip(s))
 	}
 	return At(t, FractionRes(s)), nil
+}
+
+// plainRFC3339 reads what nearly every record has, at a tenth of the time that
+// package time takes: all fields in their places and in their bounds, and at
+// most nine digits of a fraction. ok is false for the rest, right or wrong.
+func plainRFC3339[T string | []byte](s T) (t Time, ok bool) {
+	const zone = len("2006-01-02T15:04:05")
+	if len(s) <= zone || s[10] != 'T' {
+		return Time{}, false
+	}
+	sec, ok := CivilSeconds(s)
+	if !ok {
+		return Time{}, false
+	}
+	at, nanos, res := zone, int64(0), Second
+	if s[at] == '.' {
+		for at++; at < len(s) && s[at]-'0' <= 9; at++ {
+			nanos, res = nanos*10+int64(s[at]-'0'), res/10
+		}
+		if at == zone+1 || at > zone+10 {
+			return Time{}, false
+		}
+		nanos *= res
+	}
+	east, ok := offset(s[at:])
+	return Time{At: (sec-east)*Second + nanos, Res: res}, ok
+}
+
+// CivilSeconds reads "2006-01-02T15:04:05", with any byte between date and
+// clock, at the beginning of s, as seconds since 1970 were it UTC. ok is false
+// if s does not begin so, for a day or an hour that there is not, and for years
+// outside 1970 to 2261.
+func CivilSeconds[T string | []byte](s T) (sec int64, ok bool) {
+	if len(s) < 19 || s[4] != '-' || s[7] != '-' || s[13] != ':' || s[16] != ':' {
+		return 0, false
+	}
+	year := pair(s, 0)*100 + pair(s, 2)
+	month, day := pair(s, 5), pair(s, 8)
+	hour, minute, second := pair(s, 11), pair(s, 14), pair(s, 17)
+	// What is no digit makes a pair negative, and so a bound is broken.
+	if year < 1970 || year > 2261 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) ||
+		hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > 59 {
+		return 0, false
+	}
+	return int64(daysSince1970(year, month, day))*86400 + int64(hour*3600+minute*60+second), true
+}
+
+// pair reads two digits, and is far below zero if they are none.
+func pair[T string | []byte](s T, at int) int {
+	tens, ones := s[at]-'0', s[at+1]-'0'
+	if tens > 9 || ones > 9 {
+		return -100_000
+	}
+	return int(tens)*10 + int(ones)
+}
+
+func daysIn(year, month int) int {
+	switch month {
+	case 2:
+		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
+			return 29
+		}
+		return 28
+	case 4, 6, 9, 11:
+		return 30
+	}
+	return 31
+}
+
+// daysSince1970 counts days with a year that begins in March, so that the leap
+// day is its last.
+func daysSince1970(year, month, day int) int {
+	if month <= 2 {
+		year--
+		month += 12
+	}
+	return year*365 + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 1 - 719468
+}
+
+// offset reads what a time ends with, "Z" or "+01:00", in seconds east.
+func offset[T string | []byte](s T) (east int64, ok bool) {
+	if len(s) == 1 {
+		return 0, s[0] == 'Z'
+	}
+	if len(s) != len("+01:00") || s[3] != ':' || s[0] != '+' && s[0] != '-' {
+		return 0, false
+	}
+	hour, minute := pair(s, 1), pair(s, 4)
+	if hour < 0 || hour > 23 || minute < 0 || minute > 59 {
+		return 0, false
+	}
+	east = int64(hour*3600 + minute*60)
+	if s[0] == '-' {
+		east = -east
+	}
+	return east, true
 }
 
 // FractionRes gives the resolution that the digits after the first '.' of a

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -98,5 +99,43 @@ func TestPlaceKnownBeatsUnknown(t *testing.T) {
 	p := Place{Host: "a"}.Or(Place{Host: "b", Cluster: "c"})
 	if p != (Place{Host: "a", Cluster: "c"}) || p.String() != "c/a" || (Place{}).String() != "(unnamed)" {
 		t.Errorf("got %+v %s", p, p)
+	}
+}
+
+// TestPlainTimesAreGosTimes compares the short way of reading times with
+// package time, over every day and over damaged texts.
+func TestPlainTimesAreGosTimes(t *testing.T) {
+	check := func(s string) {
+		t.Helper()
+		got, ok := plainRFC3339([]byte(s))
+		want, err := time.Parse(time.RFC3339Nano, s)
+		if ok && (err != nil || got != At(want, FractionRes(s))) {
+			t.Fatalf("%q: %v, package time says %v, %v", s, got, want, err)
+		}
+		odd := strings.Contains(s, ",") || strings.Contains(s, "+24:00") || strings.Contains(s, ".1234567891")
+		if !ok && err == nil && want.Year() >= 1970 && want.Year() <= 2261 && !odd {
+			t.Fatalf("%q: not read, package time says %v", s, want)
+		}
+	}
+	zones := []string{"Z", "+00:00", "-23:59", "+05:45", "+24:00", "z", "", "+0100", "+1:00", "Z "}
+	fractions := []string{"", ".1", ".123456", ".123456789", ".1234567891", ".", ",5", ".12a"}
+	n := 0
+	for day := time.Date(1969, 12, 30, 0, 0, 0, 0, time.UTC); day.Year() < 2263; day = day.Add(24*time.Hour + 61*time.Second) {
+		n++
+		check(day.Format("2006-01-02T15:04:05") + fractions[n%len(fractions)] + zones[n%len(zones)])
+		check(day.Format("2006-01-02T15:04:05Z"))
+	}
+	for _, s := range []string{"1999-02-29", "2000-02-29", "2100-02-29", "2024-02-30", "2024-04-31", "2024-13-01", "2024-00-10", "2024-01-00", "2024-01-32", "24-01-010", "2o24-01-01"} {
+		check(s + "T00:00:00Z")
+	}
+	for _, s := range []string{"24:00:00", "23:60:00", "23:59:60", "1:002:03", "23.59.59", "::::::::"} {
+		check("2024-01-01T" + s + "Z")
+	}
+	for i := range "2024-01-01T00:00:00.5+01:00" {
+		for _, c := range "a/:;0-T Z\xff" {
+			b := []byte("2024-01-01T00:00:00.5+01:00")
+			b[i] = byte(c)
+			check(string(b))
+		}
 	}
 }

@@ -1,5 +1,7 @@
 package image
 
+import "strings"
+
 // Parser parses references and remembers them: the grammar is a large regular
 // expression, and a log names the same few images throughout. The zero value
 // parses as Parse does. Not safe for concurrent use.
@@ -20,6 +22,7 @@ func (p *Parser) Parse(raw string) Reference {
 	if ref, ok := p.seen[raw]; ok {
 		return ref
 	}
+	raw = strings.Clone(raw) // what is remembered must not hold on to a whole record
 	ref := parse(raw, p.Docker)
 	switch {
 	case len(raw) > maxTextLength:

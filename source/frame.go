@@ -38,7 +38,7 @@ func (e *tooLong) Error() string {
 func (e *tooLong) Unwrap() error { return ErrTooLong }
 
 func newFramer(r io.Reader, f Framing) framer {
-	br := bufio.NewReaderSize(r, 32<<10)
+	br := bufio.NewReaderSize(r, 64<<10)
 	if f == JSONValues {
 		return &jsonFramer{r: br, line: 1}
 	}
@@ -66,14 +66,19 @@ func (f *lineFramer) next() (Record, error) {
 		if total > MaxRecord {
 			return Record{}, &tooLong{at, total}
 		}
-		data = bytes.TrimRight(data, "\r\n")
-		if len(bytes.TrimSpace(data)) == 0 {
+		for len(data) > 0 && (data[len(data)-1] == '\n' || data[len(data)-1] == '\r') {
+			data = data[:len(data)-1]
+		}
+		if len(data) == 0 || !plain(data[0]) && len(bytes.TrimSpace(data)) == 0 {
 			continue
 		}
 		at.Length = len(data)
 		return Record{data, at}, nil
 	}
 }
+
+// plain reports whether a byte is surely no part of white space.
+func plain(c byte) bool { return c > ' ' && c < 0x80 }
 
 // readLine reads up to and with '\n'. total counts all bytes of the line, also
 // those beyond MaxRecord, which are thrown away.
@@ -84,7 +89,7 @@ func (f *lineFramer) readLine() (data []byte, total int64, err error) {
 		total += int64(len(chunk))
 		f.offset += int64(len(chunk))
 		if err == nil && len(f.long) == 0 {
-			return chunk, total, nil
+			return chunk, total, nil // nearly always: the line lies in the buffer
 		}
 		if total <= MaxRecord {
 			f.long = append(f.long, chunk...)
@@ -163,7 +168,9 @@ func (f *jsonFramer) readObject() error {
 		if err != nil {
 			return err
 		}
-		n, ended := scan.over(chunk)
+		// A piece at a time: what ends soon must not cost a look at all that is
+		// there.
+		n, ended := scan.over(chunk[:min(len(chunk), 4<<10)])
 		lineEnd := chunk[n-1] == '\n'
 		if err := f.consume(chunk[:n]); err != nil {
 			return err
@@ -187,27 +194,65 @@ type objectScan struct {
 // the chunk's end; it returns how many bytes that is and whether the object
 // ends there.
 func (s *objectScan) over(chunk []byte) (n int, ended bool) {
-	for i, c := range chunk {
-		switch {
-		case c == '\n':
-			s.escaped = false
-			return i + 1, s.inString
-		case s.escaped:
-			s.escaped = false
-		case s.inString:
-			s.escaped = c == '\\'
-			s.inString = c != '"'
-		case c == '"':
-			s.inString = true
-		case c == '{' || c == '[':
+	line := bytes.IndexByte(chunk, '\n') + 1
+	if line > 0 {
+		chunk = chunk[:line]
+	}
+	slash := indexOrEnd(chunk, 0, '\\')
+	for i := 0; i < len(chunk); i++ {
+		if s.inString {
+			i += s.restOfString(chunk[i:])
+			slash = indexOrEnd(chunk, i, '\\')
+			s.inString = i == len(chunk)
+			continue
+		}
+		switch signs[chunk[i]] {
+		case '"': // most strings have no escape, and end where the next quote is
+			if quote := indexOrEnd(chunk, i+1, '"'); quote < slash {
+				i = quote
+			} else {
+				s.inString = true
+			}
+		case '{':
 			s.depth++
-		case c == '}' || c == ']':
+		case '}':
 			if s.depth--; s.depth == 0 {
 				return i + 1, true
 			}
 		}
 	}
+	if line > 0 {
+		s.escaped = false
+		return line, s.inString
+	}
 	return len(chunk), false
+}
+
+// signs are the bytes that tell the structure; a bracket stands for both kinds.
+var signs = [256]byte{'"': '"', '{': '{', '[': '{', '}': '}', ']': '}'}
+
+// indexOrEnd is where c stands in b from a position on, or the end of b.
+func indexOrEnd(b []byte, from int, c byte) int {
+	if n := bytes.IndexByte(b[from:], c); n >= 0 {
+		return from + n
+	}
+	return len(b)
+}
+
+// restOfString is where the closing quote of a string with escapes stands in
+// chunk, or all of chunk.
+func (s *objectScan) restOfString(chunk []byte) int {
+	for i, c := range chunk {
+		switch {
+		case s.escaped:
+			s.escaped = false
+		case c == '"':
+			return i
+		default:
+			s.escaped = c == '\\'
+		}
+	}
+	return len(chunk)
 }
 
 // consume takes bytes into the record; those past MaxRecord are counted and

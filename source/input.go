@@ -198,9 +198,9 @@ func (in *Input) step() {
 // it, to the format that it looks like.
 func (in *Input) decode(own *lane, rec Record) {
 	own.tally.Records++
-	before := own.tally
+	before := own.tally.Unreadable
 	own.decoder.Decode(rec)
-	if own.tally.Unreadable == before.Unreadable || own.tally.lastFault != rec.Line {
+	if own.tally.Unreadable == before || own.tally.lastFault != rec.Line {
 		return
 	}
 	other := detect(in.formats, newSample(rec.Data, true))

@@ -80,11 +80,19 @@ type Output struct {
 	History bool
 
 	named, known event.Place // the last place that was asked of Hosts, and its answer
+	// id is what the ids of a place's events begin with, and then their keys.
+	id     []byte
+	prefix int         // how much of id belongs to the place
+	idOf   event.Place // the place
+	spans  []event.Span
 }
 
 // place is where a record is from that says so much itself.
 func (o *Output) place(said event.Place) event.Place {
-	p := said.Or(o.Place)
+	p := o.Place
+	if !said.IsZero() {
+		p = said.Or(o.Place)
+	}
 	if o.Hosts == nil || p.Host == "" {
 		return p
 	}
@@ -96,21 +104,51 @@ func (o *Output) place(said event.Place) event.Place {
 
 // Event stamps and emits e. key is what makes the record unique within its
 // format and place: a native id where the format has one. spans are its lines.
-func (o *Output) Event(e event.Event, key string, spans ...event.Span) {
+// Neither is kept.
+func (o *Output) Event(e event.Event, key []byte, spans ...event.Span) {
 	e.Place = o.place(e.Place)
 	e.History = o.History
-	e.Origin = event.Origin{Source: o.Format.Source, Format: o.Format.Name, File: o.File, Spans: spans}
-	e.ID = event.NewID(o.Format.Name, e.Place.String(), key)
+	e.Origin = event.Origin{Source: o.Format.Source, Format: o.Format.Name, File: o.File, Spans: o.keep(spans)}
+	e.ID = o.newID(&e.Place, key)
 	o.Tally.Events++
 	o.Tally.span(e.RecordTime())
 	o.Emit(e)
+}
+
+// newID is event.NewID of format, place and key. Most events of an input are
+// from one place.
+func (o *Output) newID(place *event.Place, key []byte) event.ID {
+	if o.id == nil || *place != o.idOf {
+		o.id = event.AppendPart(event.AppendPart(o.id[:0], o.Format.Name), place.String())
+		o.prefix, o.idOf = len(o.id), *place
+	}
+	o.id = event.AppendPart(o.id[:o.prefix], key)
+	return event.SumID(o.id)
+}
+
+// spansAtOnce is for how many lines memory is taken at once: one piece for
+// each line costs time, and a large piece lives as long as any event in it.
+const spansAtOnce = 16
+
+// keep copies spans to where they may stay.
+func (o *Output) keep(spans []event.Span) []event.Span {
+	n := len(spans)
+	if n == 0 {
+		return nil
+	}
+	if cap(o.spans)-len(o.spans) < n {
+		o.spans = make([]event.Span, 0, max(n, spansAtOnce))
+	}
+	begin := len(o.spans)
+	o.spans = append(o.spans, spans...)
+	return o.spans[begin : begin+n : begin+n]
 }
 
 // Beside stamps and emits an event that a record tells beside the one that it
 // is: a sensor repeats with what a process did what the process is, and when
 // its container began. The record itself must end in Event. key is what makes
 // the event unique, whichever record tells it.
-func (o *Output) Beside(e event.Event, key string, spans ...event.Span) {
+func (o *Output) Beside(e event.Event, key []byte, spans ...event.Span) {
 	o.Event(e, key, spans...)
 	o.Tally.Events--
 	o.Tally.Beside++

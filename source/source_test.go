@@ -36,7 +36,7 @@ type wordDecoder struct {
 func (d wordDecoder) Decode(rec Record) {
 	switch {
 	case bytes.HasPrefix(rec.Data, []byte(d.name)):
-		d.out.Event(event.Event{Time: event.Time{At: int64(rec.Line), Res: 1}, Body: &event.Loss{Reason: string(rec.Data)}}, string(rec.Data), rec.Span)
+		d.out.Event(event.Event{Time: event.Time{At: int64(rec.Line), Res: 1}, Body: &event.Loss{Reason: string(rec.Data)}}, rec.Data, rec.Span)
 	case string(rec.Data) == "skip":
 		d.out.Skip()
 	default:
@@ -345,7 +345,7 @@ func TestOutputCompletesPlaces(t *testing.T) {
 			return p.Or(event.Place{Cluster: "of-" + p.Host})
 		}}
 	for i, host := range []string{"a", "a", "", "b", "a"} {
-		out.Event(event.Event{Place: event.Place{Host: host}}, strconv.Itoa(i))
+		out.Event(event.Event{Place: event.Place{Host: host}}, []byte(strconv.Itoa(i)))
 	}
 	if want := "of-a/a/n of-a/a/n //n of-b/b/n of-a/a/n"; strings.Join(got, " ") != want || asked != 3 {
 		t.Errorf("%q, asked %d times; want %q, 3", got, asked, want)

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
-	"time"
 
-	"tidewaiter/event"
-	"tidewaiter/source"
+	"tidewaiter/source/sourcetest"
 )
 
 // generate writes n events of seven records each, as auditd with
@@ -69,65 +67,7 @@ func connectLines(at string, pid, ppid, i int) []string {
 	}
 }
 
-// lines cuts text into records once, so that the benchmark times the decoder.
-func lines(text []byte) []source.Record {
-	var recs []source.Record
-	for offset := 0; offset < len(text); {
-		n := bytes.IndexByte(text[offset:], '\n')
-		recs = append(recs, source.Record{
-			Data: text[offset : offset+n],
-			Span: event.Span{Line: len(recs) + 1, Offset: int64(offset), Length: n},
-		})
-		offset += n + 1
-	}
-	return recs
-}
-
-// newlines counts line ends: the least that any reader of lines must do.
-func newlines(text []byte) (n int) {
-	for i := bytes.IndexByte(text, '\n'); i >= 0; i = bytes.IndexByte(text, '\n') {
-		n++
-		text = text[i+1:]
-	}
-	return n
-}
-
-// BenchmarkDecode reports MB/s of log text, and as x-newline how many times
-// longer that takes than finding the line ends of the same text, which is timed
-// in turn with it. Both figures are of the fastest round, which a busy machine
-// disturbs least. Stamping and hashing the events (source.Output) is included.
+// BenchmarkDecode has neighbours' records mixed, as generate writes them.
 func BenchmarkDecode(b *testing.B) {
-	const events = 20000
-	text := generate(events)
-	recs := lines(text)
-	var tally source.Tally
-	out := &source.Output{Format: Format(), File: "audit.log", Tally: &tally, Emit: func(event.Event) {}}
-	decoding, scanning := time.Hour, time.Hour
-	b.ReportAllocs()
-	for b.Loop() {
-		decoding = min(decoding, timed(func() {
-			d := out.Format.New(out)
-			for i := range recs {
-				d.Decode(recs[i])
-			}
-			d.Flush()
-		}))
-		scanning = min(scanning, timed(func() {
-			if newlines(text) != len(recs) {
-				b.Fatal("line ends miscounted")
-			}
-		}))
-	}
-	if tally.Unreadable != 0 || tally.Events%events != 0 {
-		b.Fatalf("%d events, %d unreadable: %v", tally.Events, tally.Unreadable, tally.Faults)
-	}
-	b.ReportMetric(float64(len(text))/decoding.Seconds()/1e6, "MB/s")
-	b.ReportMetric(float64(decoding)/float64(scanning), "x-newline")
-	b.ReportMetric(float64(decoding.Nanoseconds())/events, "ns/event")
-}
-
-func timed(f func()) time.Duration {
-	begin := time.Now()
-	f()
-	return time.Since(begin)
+	sourcetest.Bench(b, Format(), generate(54_000))
 }

@@ -256,15 +256,15 @@ func (d *decoder) emit(g *group, body event.Body) {
 	d.out.Event(e, d.nativeKey(&g.key, string(body.Kind())), g.cite()...)
 }
 
-// nativeKey is "NODE SECONDS.MILLIS:SERIAL WHAT".
-func (d *decoder) nativeKey(k *eventKey, what string) string {
+// nativeKey is "NODE SECONDS.MILLIS:SERIAL WHAT". It is valid until the next call.
+func (d *decoder) nativeKey(k *eventKey, what string) []byte {
 	b := append(d.scratch[:0], k.node...)
 	b = append(b, ' ')
 	b = k.appendStamp(b)
 	b = append(b, ' ')
 	b = append(b, what...)
 	d.scratch = b
-	return string(b)
+	return b
 }
 
 // Flush implements source.Decoder.

@@ -13,15 +13,17 @@ import (
 // laurelNumber reads a number as laurel prints it: decimal as a JSON number,
 // others as text with a prefix, "0x1f" or "0o755".
 func laurelNumber(v jsonrecord.Value) (n uint64, ok bool) {
-	s := v.Number()
+	s := v.Bytes()
 	base := 10
 	switch {
-	case strings.HasPrefix(s, "0x"):
+	case len(s) == 0:
+		return 0, false
+	case hasPrefix(s, "0x"):
 		s, base = s[2:], 16
-	case strings.HasPrefix(s, "0o"):
+	case hasPrefix(s, "0o"):
 		s, base = s[2:], 8
 	}
-	n, err := strconv.ParseUint(s, base, 64)
+	n, err := strconv.ParseUint(string(s), base, 64)
 	return n, err == nil
 }
 

@@ -84,7 +84,7 @@ func (d *decoder) lossText(rec source.Record) bool {
 	switch {
 	case loss != nil:
 		key := rec.Data[:min(len(rec.Data), maxPrefix)]
-		d.out.Event(event.Event{Time: prefixTime(rec.Data), Body: loss}, "text "+string(key), rec.Span)
+		d.out.Event(event.Event{Time: prefixTime(rec.Data), Body: loss}, append([]byte("text "), key...), rec.Span)
 	case isQueueText(tag, message):
 		d.out.Skip()
 	default:

@@ -41,9 +41,10 @@ var (
 )
 
 type eventsDecoder struct {
-	out    *source.Output
-	parser jsonrecord.Parser
-	refs   image.Parser
+	out     *source.Output
+	parser  jsonrecord.Parser
+	refs    image.Parser
+	scratch []byte
 }
 
 // Decode implements source.Decoder.
@@ -63,7 +64,7 @@ func (d *eventsDecoder) Decode(rec source.Record) {
 		d.out.Unreadable(rec, fmt.Errorf("%s: %w", h.topic, err))
 		return
 	}
-	d.out.Event(event.Event{Time: h.at, Body: said.body}, said.key(&h), rec.Span)
+	d.out.Event(event.Event{Time: h.at, Body: said.body}, d.key(&h, &said), rec.Span)
 }
 
 // Flush implements source.Decoder; nothing is held back.
@@ -115,9 +116,15 @@ type statement struct {
 	exec    string // id of the exec, or ""
 }
 
-// key is what makes the event unique on its host.
-func (s statement) key(h *head) string {
-	return string(h.namespace) + "|" + string(h.topic) + "|" + string(h.clock) + "|" + s.subject + "|" + s.exec
+// key is what makes the event unique on its host. It is valid until the next
+// call.
+func (d *eventsDecoder) key(h *head, s *statement) []byte {
+	b := append(append(d.scratch[:0], h.namespace...), '|')
+	b = append(append(b, h.topic...), '|')
+	b = append(append(b, h.clock...), '|')
+	b = append(append(b, s.subject...), '|')
+	d.scratch = append(b, s.exec...)
+	return d.scratch
 }
 
 // readers read the topics of interest. The others are about layers, leases

@@ -77,11 +77,43 @@ func clockEnd(line []byte) int {
 // parseClock reads "date clock offset". Go cuts trailing zeros of the fraction,
 // so that its digits do not tell the resolution, which is always a nanosecond.
 func parseClock(s []byte) (event.Time, error) {
+	if at, ok := plainClock(s); ok {
+		return at, nil
+	}
 	t, err := time.Parse(clockLayout, string(s))
 	if err != nil || t.Year() < 1970 || t.Year() > 2261 {
 		return event.Time{}, errBadTime
 	}
 	return event.At(t, event.Nanosecond), nil
+}
+
+// plainClock reads a time in UTC with at most nine digits of a fraction, as
+// nearly every record has it. ok is false for the rest, right or wrong.
+func plainClock(s []byte) (at event.Time, ok bool) {
+	s, ok = bytes.CutSuffix(s, []byte(" +0000"))
+	if !ok {
+		return at, false
+	}
+	sec, ok := event.CivilSeconds(s)
+	if !ok || s[10] != ' ' {
+		return at, false
+	}
+	var nanos int64
+	if frac := s[19:]; len(frac) > 0 {
+		if frac[0] != '.' || len(frac) == 1 || len(frac) > 10 {
+			return at, false
+		}
+		for i := range 9 {
+			nanos *= 10
+			if i+1 < len(frac) {
+				if frac[i+1]-'0' > 9 {
+					return at, false
+				}
+				nanos += int64(frac[i+1] - '0')
+			}
+		}
+	}
+	return event.Time{At: sec*event.Second + nanos, Res: event.Nanosecond}, true
 }
 
 // whyNoTime tells a line that only lacks its time from one of another kind.

@@ -26,7 +26,7 @@ func ContainerdLog() *source.Format {
 		Framing: source.Lines,
 		Sniff:   sniffContainerd,
 		New: func(out *source.Output) source.Decoder {
-			return &decoder{out, logrus.Reader{Programs: containerdPrograms, JSON: true}, containerd{}}
+			return &decoder{out: out, lines: logrus.Reader{Programs: containerdPrograms, JSON: true}, dialect: &containerd{}}
 		},
 	}
 }
@@ -36,15 +36,16 @@ var containerdPrograms = []string{"containerd", "microk8s.daemon-containerd"}
 // criNamespace is the one that the CRI plugin works in, whose events it logs.
 const criNamespace = "k8s.io"
 
-// containerd reads containerd's messages. It keeps nothing between lines.
-type containerd struct{}
+// containerd reads containerd's messages. It keeps nothing between lines but
+// what references mean.
+type containerd struct{ refs image.Parser }
 
-func (containerd) flush() {}
+func (*containerd) flush() {}
 
 // containerdReaders read the messages of interest, by their beginning.
 var containerdReaders = []struct {
 	beginning string
-	read      func(rest string) (statement, error)
+	read      func(c *containerd, rest string) (statement, error)
 }{
 	{"PullImage ", readPull},
 	{"Pulled image ", readPulled},
@@ -71,7 +72,7 @@ var containerdReaders = []struct {
 	{"failed to handle container TaskExit event ", readExit},
 }
 
-func (containerd) read(l *logrus.Line, _ source.Record) (statement, error) {
+func (c *containerd) read(l *logrus.Line, _ source.Record) (statement, error) {
 	for i := range containerdReaders {
 		r := &containerdReaders[i]
 		if !l.Has(r.beginning) {
@@ -81,7 +82,7 @@ func (containerd) read(l *logrus.Line, _ source.Record) (statement, error) {
 		if err != nil {
 			return statement{}, err
 		}
-		said, err := r.read(msg[len(r.beginning):])
+		said, err := r.read(c, msg[len(r.beginning):])
 		if err != nil {
 			return statement{}, fmt.Errorf("%s: %w", strings.TrimSpace(r.beginning), err)
 		}
@@ -99,7 +100,7 @@ const (
 
 // readPull reads the return of a pull: the name as it was asked for, and the
 // image's id, which is the config's digest.
-func readPull(rest string) (statement, error) {
+func readPull(c *containerd, rest string) (statement, error) {
 	if !strings.HasPrefix(rest, `"`) {
 		return statement{}, nil // "PullImage using normalized image ref"
 	}
@@ -115,17 +116,17 @@ func readPull(rest string) (statement, error) {
 	if err != nil {
 		return statement{}, err
 	}
-	digest := image.Parse(got).Digest()
+	digest := c.refs.Parse(got).Digest()
 	if digest.IsZero() {
 		return statement{}, fmt.Errorf("image reference %q has no digest", clip(got))
 	}
-	body := &event.Image{Action: event.ImagePull, Reference: image.Parse(asked), Digest: digest, Namespace: criNamespace}
+	body := &event.Image{Action: event.ImagePull, Reference: c.refs.Parse(asked), Digest: digest, Namespace: criNamespace}
 	return statement{body: body}, nil
 }
 
 // readPulled reads which identities the image of a pull has. The pull itself is
 // told by its return, which older releases write too.
-func readPulled(rest string) (statement, error) {
+func readPulled(c *containerd, rest string) (statement, error) {
 	_, rest, err := quoted(rest)
 	if err != nil {
 		return statement{}, err
@@ -142,7 +143,7 @@ func readPulled(rest string) (statement, error) {
 	if err != nil || name == "" {
 		return statement{}, err
 	}
-	body := &event.ImageDescription{RepoDigests: []image.Reference{image.Parse(name)}}
+	body := &event.ImageDescription{RepoDigests: []image.Reference{c.refs.Parse(name)}}
 	if body.ID, err = image.ParseID(id); err != nil {
 		return statement{}, err
 	}
@@ -167,8 +168,8 @@ const criLabel = "io.cri-containerd.image"
 
 // readImage reads an event of the image store, which names an image by a
 // reference or by its id.
-func readImage(action event.ImageAction) func(string) (statement, error) {
-	return func(rest string) (statement, error) {
+func readImage(action event.ImageAction) func(*containerd, string) (statement, error) {
+	return func(c *containerd, rest string) (statement, error) {
 		m, _, err := parseMessage(rest)
 		if err != nil {
 			return statement{}, err
@@ -184,7 +185,7 @@ func readImage(action event.ImageAction) func(string) (statement, error) {
 		if body.CRI, err = isManaged(m); err != nil {
 			return statement{}, err
 		}
-		if ref := image.Parse(name); ref.Form() == image.ID {
+		if ref := c.refs.Parse(name); ref.Form() == image.ID {
 			body.Digest = ref.Digest()
 		} else {
 			body.Reference = ref

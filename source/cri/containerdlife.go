@@ -10,7 +10,7 @@ import (
 )
 
 // readSandboxCreate reads "METADATA returns sandbox id ID".
-func readSandboxCreate(rest string) (statement, error) {
+func readSandboxCreate(_ *containerd, rest string) (statement, error) {
 	m, rest, err := parseMessage(rest)
 	if err != nil {
 		return statement{}, err
@@ -62,8 +62,8 @@ func done(rest string) (id string, ok bool, err error) {
 	return id, true, nil
 }
 
-func readSandbox(action event.ContainerAction) func(string) (statement, error) {
-	return func(rest string) (statement, error) {
+func readSandbox(action event.ContainerAction) func(*containerd, string) (statement, error) {
+	return func(_ *containerd, rest string) (statement, error) {
 		id, ok, err := done(rest)
 		if err != nil || !ok {
 			return statement{}, err
@@ -72,8 +72,8 @@ func readSandbox(action event.ContainerAction) func(string) (statement, error) {
 	}
 }
 
-func readContainer(action event.ContainerAction) func(string) (statement, error) {
-	return func(rest string) (statement, error) {
+func readContainer(action event.ContainerAction) func(*containerd, string) (statement, error) {
+	return func(_ *containerd, rest string) (statement, error) {
 		id, ok, err := done(rest)
 		if err != nil || !ok {
 			return statement{}, err
@@ -84,7 +84,7 @@ func readContainer(action event.ContainerAction) func(string) (statement, error)
 
 // readCreate reads "SANDBOX for METADATA returns container id ID". The request
 // says "for container METADATA".
-func readCreate(rest string) (statement, error) {
+func readCreate(_ *containerd, rest string) (statement, error) {
 	sandbox, rest, err := quoted(rest)
 	if err != nil {
 		return statement{}, err
@@ -112,8 +112,8 @@ func readCreate(rest string) (statement, error) {
 // readExec reads "ID with command [ARGV]…". It was asked for: whether it could
 // be run is told without its command. end is what follows the arguments; they
 // are not quoted, and may hold it too.
-func readExec(end string) func(string) (statement, error) {
-	return func(rest string) (statement, error) {
+func readExec(end string) func(*containerd, string) (statement, error) {
+	return func(_ *containerd, rest string) (statement, error) {
 		id, rest, err := quoted(rest)
 		if err != nil {
 			return statement{}, err
@@ -135,7 +135,7 @@ func readExec(end string) func(string) (statement, error) {
 // readExit reads the end of a container's first process or of an exec's. It is
 // told when it is received, and again each time it is dealt with: the key is
 // the process and when it ended.
-func readExit(rest string) (statement, error) {
+func readExit(_ *containerd, rest string) (statement, error) {
 	m, _, err := parseMessage(rest)
 	if err != nil {
 		return statement{}, err
@@ -169,7 +169,7 @@ func readExit(rest string) (statement, error) {
 
 // readSandboxExit reads the end of a sandbox, which is told as its own event or
 // as that of the container with its id.
-func readSandboxExit(rest string) (statement, error) {
+func readSandboxExit(_ *containerd, rest string) (statement, error) {
 	m, _, err := parseMessage(rest)
 	if err != nil {
 		return statement{}, err

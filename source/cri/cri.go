@@ -58,6 +58,7 @@ type decoder struct {
 	out     *source.Output
 	lines   logrus.Reader
 	dialect dialect
+	key     []byte
 }
 
 // Decode implements source.Decoder.
@@ -106,10 +107,15 @@ func (d *decoder) emit(rec source.Record, l *logrus.Line, written event.Time, sa
 	if said.timeless || (!said.at.IsZero() && said.at.At <= written.At) {
 		e.Time, e.Record = said.at, written.At
 	}
-	if said.key == "" {
-		said.key = l.Key()
+	d.key = append(d.key[:0], said.key...)
+	if len(d.key) == 0 {
+		d.key = l.AppendKey(d.key)
 	}
-	d.out.Event(e, said.key, append([]event.Span{rec.Span}, said.more...)...)
+	if len(said.more) == 0 {
+		d.out.Event(e, d.key, rec.Span)
+		return
+	}
+	d.out.Event(e, d.key, append([]event.Span{rec.Span}, said.more...)...)
 }
 
 // hasOwnFormat reports whether a program of a node has a log that another

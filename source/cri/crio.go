@@ -27,7 +27,7 @@ func CRIOLog() *source.Format {
 		Framing: source.Lines,
 		Sniff:   sniffCRIO,
 		New: func(out *source.Output) source.Decoder {
-			return &decoder{out, logrus.Reader{Programs: crioPrograms, JSON: true}, &crio{out: out, pulls: map[string]pull{}}}
+			return &decoder{out: out, lines: logrus.Reader{Programs: crioPrograms, JSON: true}, dialect: &crio{out: out, pulls: map[string]pull{}}}
 		},
 	}
 }
@@ -52,6 +52,7 @@ type pull struct {
 // crio reads CRI-O's messages. The return of a pull names the image by its
 // digest alone, so that the request is kept until then for its tag.
 type crio struct {
+	refs  image.Parser
 	out   *source.Output
 	pulls map[string]pull // by the request's id
 	order []string        // of their coming
@@ -147,7 +148,7 @@ func (c *crio) pulling(l *logrus.Line, rec source.Record) (statement, error) {
 
 // pulled reads the return of a pull: repository and manifest digest, or an id.
 func (c *crio) pulled(l *logrus.Line, rest string) (statement, error) {
-	got := image.Parse(rest)
+	got := c.refs.Parse(rest)
 	if got.Digest().IsZero() {
 		return statement{}, fmt.Errorf("%q has no digest", clip(rest))
 	}
@@ -166,7 +167,7 @@ func (c *crio) pulled(l *logrus.Line, rest string) (statement, error) {
 		said.more = []event.Span{p.span}
 		// A short name may have been looked up in another registry than ours
 		// would be: then only what was found counts.
-		asked := image.Parse(p.image)
+		asked := c.refs.Parse(p.image)
 		if asked.Form() == image.Named && (got.Form() == image.ID || asked.Repository() == got.Repository()) {
 			body.Reference, body.Digest = asked, got.Digest()
 		}

@@ -49,6 +49,13 @@ func benchInspect(n int64) string {
 	return strings.ReplaceAll(strings.ReplaceAll(strings.Trim(containerCases()[0].text, "[]"), "\n", ""), idWeb, fmt.Sprintf("%064x", n)) + "\n"
 }
 
+func benchInspectImage(n int64) string {
+	id := fmt.Sprintf("sha256:%064x", n)
+	return `{"Id":"` + id + `","RepoTags":["acme/shop:3","acme/shop:latest"],"RepoDigests":["acme/shop@` + idIndex + `"],"Created":"2026-05-04T08:09:10Z",` +
+		`"Config":{"Env":["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],"Cmd":["/bin/sh"]},"Os":"linux","Architecture":"arm64",` +
+		`"RootFS":{"Type":"layers","Layers":["` + idIndex + `"]}}` + "\n"
+}
+
 // benchDaemon has the mix of a debug log: one line in twelve is of interest.
 func benchDaemon(n int64) string {
 	text := later(n*1e9, callCreate) + "\n" + later(n*1e9+1, "form data: "+createForm) + "\n"
@@ -63,7 +70,7 @@ func BenchmarkEvents(b *testing.B) {
 	for _, c := range []struct {
 		format *source.Format
 		life   func(int64) string
-	}{{Events(), benchEvents}, {EventsText(), benchText}, {InspectContainer(), benchInspect}, {DaemonLog(), benchDaemon}} {
+	}{{Events(), benchEvents}, {EventsText(), benchText}, {InspectContainer(), benchInspect}, {InspectImage(), benchInspectImage}, {DaemonLog(), benchDaemon}} {
 		sourcetest.Bench(b, c.format, sourcetest.Fill("", c.life))
 	}
 }

@@ -129,7 +129,7 @@ func (d *daemonDecoder) calling(rec source.Record, l *logrus.Line) error {
 		d.out.Skip()
 		return nil
 	}
-	c := call{at: at, key: l.Key(), span: rec.Span, req: req}
+	c := call{at: at, key: string(l.AppendKey(nil)), span: rec.Span, req: req}
 	if req.Method == "POST" && req.Path == pathCreate {
 		d.waiting = append(d.waiting, c)
 		return nil
@@ -178,7 +178,7 @@ func (d *daemonDecoder) handling(rec source.Record, l *logrus.Line) error {
 			return fmt.Errorf("form-data: %w", err)
 		}
 	}
-	d.emit(&call{at: at, key: l.Key(), req: req}, rec.Span)
+	d.emit(&call{at: at, key: string(l.AppendKey(nil)), req: req}, rec.Span)
 	return nil
 }
 
@@ -242,7 +242,7 @@ func (d *daemonDecoder) create(body jsonrecord.Value, req *event.APIRequest) (*e
 }
 
 func (d *daemonDecoder) emit(c *call, spans ...event.Span) {
-	d.out.Event(event.Event{Time: c.at, Body: c.req}, c.key, spans...)
+	d.out.Event(event.Event{Time: c.at, Body: c.req}, []byte(c.key), spans...)
 }
 
 // expire releases the calls that have waited too long. The wait is measured
@@ -296,7 +296,7 @@ func (d *daemonDecoder) resolved(rec source.Record, l *logrus.Line) error {
 		return err
 	}
 	body := &event.ImageResolved{Reference: d.refs.Parse(remote), Digest: digest}
-	d.out.Event(event.Event{Time: at, Body: body}, l.Key(), rec.Span)
+	d.out.Event(event.Event{Time: at, Body: body}, l.AppendKey(nil), rec.Span)
 	return nil
 }
 
@@ -320,7 +320,7 @@ func (d *daemonDecoder) step(rec source.Record, l *logrus.Line) error {
 		return err
 	}
 	body := &event.BuildStep{ID: id, Command: splitArgv(strings.TrimSuffix(argv[1:], "]"))}
-	d.out.Event(event.Event{Time: at, Body: body}, l.Key(), rec.Span)
+	d.out.Event(event.Event{Time: at, Body: body}, l.AppendKey(nil), rec.Span)
 	return nil
 }
 

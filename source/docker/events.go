@@ -45,7 +45,9 @@ type eventsDecoder struct {
 	out    *source.Output
 	parser jsonrecord.Parser
 	refs   image.Parser
-	attrs  jsonAttributes // of the record being read
+	top    jsonrecord.Members // of the record being read
+	attrs  jsonAttributes     // of the same
+	key    key
 }
 
 // Decode implements source.Decoder.
@@ -53,7 +55,7 @@ func (d *eventsDecoder) Decode(rec source.Record) {
 	var m message
 	body, err := d.read(rec.Data, &m)
 	if d.out.Tells(rec, body, err) {
-		d.out.Event(event.Event{Time: m.at, Body: body}, m.key(), rec.Span)
+		d.out.Event(event.Event{Time: m.at, Body: body}, d.key.of(&m), rec.Span)
 	}
 }
 
@@ -65,16 +67,20 @@ func (d *eventsDecoder) read(data []byte, m *message) (event.Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := readKind(v, m); err != nil {
+	if !v.IsObject() {
+		return nil, errNotObject
+	}
+	v.Members(eventKeys, &d.top)
+	if err := readKind(&d.top, m); err != nil {
 		return nil, err
 	}
 	var body event.Body
 	if m.matters() {
-		actor := v.Get("Actor")
+		actor := d.top.Get(keyActor)
 		if m.id = actor.String("ID"); m.id == "" {
-			m.id = v.String("id")
+			m.id = d.top.Get(keyOldID).String()
 		}
-		m.from = v.String("from")
+		m.from = d.top.Get(keyFrom).String()
 		d.attrs.v = actor.Get("Attributes")
 		m.attrs = &d.attrs
 		body, err = m.body(&d.refs)
@@ -85,15 +91,26 @@ func (d *eventsDecoder) read(data []byte, m *message) (event.Body, error) {
 	return body, err
 }
 
+// The keys of an event.
+const (
+	keyType = iota
+	keyAction
+	keyActor
+	keyTime
+	keyNano
+	keyOldStatus
+	keyOldID
+	keyFrom
+)
+
+var eventKeys = jsonrecord.NewNames("Type", "Action", "Actor", "time", "timeNano", "status", "id", "from")
+
 // readKind reads when something happened and of which kind it was.
-func readKind(v jsonrecord.Value, m *message) (err error) {
-	if !v.IsObject() {
-		return errNotObject
+func readKind(v *jsonrecord.Members, m *message) (err error) {
+	if m.action = v.Get(keyAction).String(); m.action == "" {
+		m.action = v.Get(keyOldStatus).String()
 	}
-	if m.action = v.String("Action"); m.action == "" {
-		m.action = v.String("status")
-	}
-	if m.typ = v.String("Type"); m.typ == "" {
+	if m.typ = v.Get(keyType).String(); m.typ == "" {
 		m.typ = typeOf(m.action)
 	}
 	switch {
@@ -119,15 +136,15 @@ func typeOf(status string) string {
 
 // engineTime reads timeNano, or time, which has whole seconds. A number of
 // another magnitude is another unit; which one is not guessed.
-func engineTime(v jsonrecord.Value) (event.Time, error) {
-	if nano := v.Get("timeNano"); !nano.IsNull() {
-		if s := nano.Number(); s != "0" {
+func engineTime(v *jsonrecord.Members) (event.Time, error) {
+	if nano := v.Get(keyNano); !nano.IsNull() {
+		if s := nano.Bytes(); string(s) != "0" {
 			return epoch("timeNano", s, 19, event.Nanosecond)
 		}
 	}
-	sec := v.Get("time")
-	s := sec.Number()
-	if sec.IsNull() || s == "0" {
+	sec := v.Get(keyTime)
+	s := sec.Bytes()
+	if sec.IsNull() || string(s) == "0" {
 		return event.Time{}, errNoTime
 	}
 	return epoch("time", s, 10, event.Second)
@@ -135,10 +152,10 @@ func engineTime(v jsonrecord.Value) (event.Time, error) {
 
 // epoch reads a Unix time of exactly so many digits, in units of res. 10
 // digits of seconds, or 19 of nanoseconds, are the years 2001 to 2261.
-func epoch(key, s string, width int, res int64) (event.Time, error) {
-	n, err := strconv.ParseInt(s, 10, 64)
+func epoch(key string, s []byte, width int, res int64) (event.Time, error) {
+	n, err := strconv.ParseInt(string(s), 10, 64)
 	if err != nil || len(s) != width || s[0] < '1' || n > math.MaxInt64/res {
-		return event.Time{}, fmt.Errorf("%s %q is not a Unix time of %d digits", key, clip(s), width)
+		return event.Time{}, fmt.Errorf("%s %q is not a Unix time of %d digits", key, clip(string(s)), width)
 	}
 	return event.Time{At: n * res, Res: res}, nil
 }

@@ -53,6 +53,7 @@ type textDecoder struct {
 	refs  image.Parser
 	held  []byte
 	spans []event.Span
+	key   key
 }
 
 // Decode implements source.Decoder.
@@ -106,9 +107,9 @@ func (d *textDecoder) finish() {
 			d.out.Skip()
 		}
 	default:
-		d.out.Event(event.Event{Time: m.at, Body: body}, m.key(), d.spans...)
+		d.out.Event(event.Event{Time: m.at, Body: body}, d.key.of(m), d.spans...)
 	}
-	d.spans = nil // the event keeps them
+	d.spans = d.spans[:0]
 }
 
 // drop counts every held line as unreadable.

@@ -41,7 +41,9 @@ func inspectFormat(name, title string, keys ...string) *source.Format {
 			}
 			return 0
 		},
-		New: func(out *source.Output) source.Decoder { return &inspectDecoder{out: out} },
+		New: func(out *source.Output) source.Decoder {
+			return &inspectDecoder{out: out, refs: image.Parser{Docker: true}}
+		},
 	}
 }
 
@@ -50,6 +52,7 @@ var errNotInspected = errors.New("no object that docker inspect prints")
 type inspectDecoder struct {
 	out    *source.Output
 	parser jsonrecord.Parser
+	refs   image.Parser
 }
 
 // Decode implements source.Decoder.
@@ -57,7 +60,7 @@ func (d *inspectDecoder) Decode(rec source.Record) {
 	body, err := d.read(rec.Data)
 	if d.out.Tells(rec, body, err) {
 		// Two look-ups of one container at different times are two records.
-		d.out.Event(event.Event{Body: body}, string(rec.Data), rec.Span)
+		d.out.Event(event.Event{Body: body}, rec.Data, rec.Span)
 	}
 }
 
@@ -73,9 +76,9 @@ func (d *inspectDecoder) read(data []byte) (event.Body, error) {
 	var body event.Body
 	switch {
 	case v.Get("State").IsObject() || (v.Get("HostConfig").IsObject() && v.Get("Config").IsObject()):
-		body, err = describeContainer(v)
+		body, err = describeContainer(v, &d.refs)
 	case v.Get("RootFS").IsObject() || v.Get("RepoDigests").Exists():
-		body, err = describeImage(v)
+		body, err = describeImage(v, &d.refs)
 	case !v.Get("Id").IsString() && !v.Get("ID").IsString() && !v.Get("Name").IsString():
 		err = errNotInspected
 	}
@@ -88,7 +91,7 @@ func (d *inspectDecoder) read(data []byte) (event.Body, error) {
 	return body, nil
 }
 
-func describeContainer(v jsonrecord.Value) (event.Body, error) {
+func describeContainer(v jsonrecord.Value, refs *image.Parser) (event.Body, error) {
 	id := v.String("Id")
 	if id == "" {
 		return nil, errNoID
@@ -101,7 +104,7 @@ func describeContainer(v jsonrecord.Value) (event.Body, error) {
 	c := &event.ContainerDescription{
 		ID:          id,
 		Name:        strings.TrimPrefix(v.String("Name"), "/"),
-		Image:       image.ParseDocker(config.String("Image")),
+		Image:       refs.Parse(config.String("Image")),
 		Command:     command(v, config),
 		HealthCheck: healthCheck(config, v.String("Platform")),
 		Risk:        risk(v.Get("HostConfig"), v.Array("Mounts"), config.String("User")),
@@ -217,15 +220,15 @@ func addresses(n jsonrecord.Value) ([]netip.Addr, error) {
 	return addrs, nil
 }
 
-func describeImage(v jsonrecord.Value) (event.Body, error) {
+func describeImage(v jsonrecord.Value, refs *image.Parser) (event.Body, error) {
 	id, err := image.ParseID(v.String("Id"))
 	if err != nil {
 		return nil, fmt.Errorf("image id: %w", err)
 	}
 	return &event.ImageDescription{
 		ID:           id,
-		RepoDigests:  repoNames(v.Strings("RepoDigests")),
-		RepoTags:     repoNames(v.Strings("RepoTags")),
+		RepoDigests:  repoNames(v.Strings("RepoDigests"), refs),
+		RepoTags:     repoNames(v.Strings("RepoTags"), refs),
 		Architecture: v.String("Architecture"),
 		OS:           v.String("Os"),
 	}, nil
@@ -233,11 +236,11 @@ func describeImage(v jsonrecord.Value) (event.Body, error) {
 
 // repoNames parses names, without "<none>", which old engines printed for an
 // image that has none.
-func repoNames(texts []string) []image.Reference {
+func repoNames(texts []string, parser *image.Parser) []image.Reference {
 	var refs []image.Reference
 	for _, text := range texts {
 		if !strings.Contains(text, "<none>") {
-			refs = append(refs, image.ParseDocker(text))
+			refs = append(refs, parser.Parse(text))
 		}
 	}
 	return refs

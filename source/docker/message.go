@@ -113,17 +113,25 @@ func (m *message) body(refs *image.Parser) (event.Body, error) {
 	return m.containerBody(verb, refs)
 }
 
-// key is what makes the message unique on its host: when, what, to whom, and
-// for an exec or an attachment the second party.
-func (m *message) key() string {
-	second := ""
+// key makes keys of messages, one after another in the same memory.
+type key []byte
+
+// of is what makes the message unique on its host: when, what, to whom, and
+// for an exec or an attachment the second party. It is valid until the next
+// call.
+func (k *key) of(m *message) []byte {
+	b := append(strconv.AppendInt((*k)[:0], m.at.At, 10), '|')
+	b = append(append(b, m.typ...), '|')
+	b = append(append(b, m.action...), '|')
+	b = append(b, m.id...)
 	switch {
 	case m.typ == "network":
-		second = "|" + m.attr("container")
+		b = append(append(b, '|'), m.attr("container")...)
 	case strings.HasPrefix(m.action, "exec_"):
-		second = "|" + m.attr("execID")
+		b = append(append(b, '|'), m.attr("execID")...)
 	}
-	return strconv.FormatInt(m.at.At, 10) + "|" + m.typ + "|" + m.action + "|" + m.id + second
+	*k = b
+	return b
 }
 
 func (m *message) attr(name string) string {

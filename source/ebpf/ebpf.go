@@ -128,8 +128,12 @@ func processID(v jsonrecord.Value) (pid int, missing bool, err error) {
 // cut it there, so that these tell the resolution; any other number of digits
 // is Go's, which drops zeros at the end. A time near 1970 is one that was
 // counted from the start of the machine.
-func wallTime(what, s string) (event.Time, error) {
-	if s == "" {
+func wallTime(what string, v jsonrecord.Value) (event.Time, error) {
+	var s []byte
+	if v.IsString() {
+		s = v.Bytes()
+	}
+	if len(s) == 0 {
 		return event.Time{}, fmt.Errorf("no %s", what)
 	}
 	t, err := event.ParseRFC3339(s)
@@ -137,7 +141,7 @@ func wallTime(what, s string) (event.Time, error) {
 		return event.Time{}, fmt.Errorf("%s: %w", what, err)
 	}
 	if t.At < oldest {
-		return event.Time{}, fmt.Errorf("%s %q lies before 2001: it is not a wall clock's", what, clip(s))
+		return event.Time{}, fmt.Errorf("%s %q lies before 2001: it is not a wall clock's", what, clip(string(s)))
 	}
 	switch t.Res {
 	case event.Second, event.Millisecond, event.Microsecond:

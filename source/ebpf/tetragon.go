@@ -63,10 +63,12 @@ var (
 )
 
 type tetragonDecoder struct {
-	out    *source.Output
-	parser jsonrecord.Parser
-	refs   image.Parser
-	told   told
+	out     *source.Output
+	parser  jsonrecord.Parser
+	refs    image.Parser
+	told    told
+	process jsonrecord.Members // of the record being read
+	all     []telling          // of the same
 }
 
 // Decode implements source.Decoder.
@@ -80,9 +82,9 @@ func (d *tetragonDecoder) Decode(rec source.Record) {
 		d.out.Skip()
 		return
 	}
-	d.out.Event(tellings[0].event, tellings[0].key, rec.Span)
+	d.out.Event(tellings[0].event, []byte(tellings[0].key), rec.Span)
 	for _, t := range tellings[1:] {
-		d.out.Beside(t.event, t.key, rec.Span)
+		d.out.Beside(t.event, []byte(t.key), rec.Span)
 	}
 	for _, t := range tellings {
 		d.told.add(t.key)
@@ -96,20 +98,20 @@ func (d *tetragonDecoder) Flush() {}
 type tetragonEvent struct {
 	kind    string
 	v       jsonrecord.Value // the event itself
-	process jsonrecord.Value
+	process *jsonrecord.Members
 	written event.Time
 	node    string
 	actor   actor
 }
 
-// read gives what a record tells: first the event that it is, then what it
+// read gives what a record tells, until the next is read: first the event that it is, then what it
 // repeats of its process and container and nobody told before.
 func (d *tetragonDecoder) read(data []byte) ([]telling, error) {
 	v, err := d.parser.Parse(data)
 	if err != nil {
 		return nil, err
 	}
-	t, err := openTetragon(v)
+	t, err := openTetragon(v, &d.process)
 	if err != nil {
 		return nil, err
 	}
@@ -117,20 +119,40 @@ func (d *tetragonDecoder) read(data []byte) ([]telling, error) {
 	if len(e.Place.Host) > maxName || len(e.Place.Cluster) > maxName {
 		return nil, errLongName
 	}
-	var all []telling
+	d.all = d.all[:0]
 	own := e
 	if own.Body, err = d.body(&t, &own); own.Body != nil {
-		all = append(all, telling{own, t.key(&own)})
+		d.all = append(d.all, telling{own, t.key(&own)})
 	}
 	if err == nil {
-		all = append(all, d.repeated(&t, e)...)
+		d.repeated(&t, e)
 		err = d.parser.Fault()
 	}
-	return all, err
+	return d.all, err
 }
 
+// The keys of a process.
+const (
+	keyPID = iota
+	keyUID
+	keyAUID
+	keyBinary
+	keyArguments
+	keyFlags
+	keyStart
+	keyCwd
+	keyDocker
+	keyPod
+	keyExecID
+	keyParentExecID
+	keyTID
+)
+
+var processKeys = jsonrecord.NewNames("pid", "uid", "auid", "binary", "arguments", "flags", "start_time", "cwd", "docker", "pod",
+	"exec_id", "parent_exec_id", "tid")
+
 // openTetragon finds the event in a record.
-func openTetragon(v jsonrecord.Value) (t tetragonEvent, err error) {
+func openTetragon(v jsonrecord.Value, process *jsonrecord.Members) (t tetragonEvent, err error) {
 	if !v.IsObject() {
 		return t, errNotObject
 	}
@@ -149,11 +171,12 @@ func openTetragon(v jsonrecord.Value) (t tetragonEvent, err error) {
 	case t.kind == "":
 		return t, errNotTetragon
 	}
-	t.process = t.v.Get("process")
+	t.process = process
+	t.v.Get("process").Members(processKeys, process)
 	t.node = v.String("node_name")
 	// An old program's start has its own time only.
 	if t.kind != "process_exec" || v.Get("time").Exists() {
-		t.written, err = wallTime("time", v.String("time"))
+		t.written, err = wallTime("time", v.Get("time"))
 	}
 	return t, err
 }
@@ -167,7 +190,7 @@ func (t *tetragonEvent) key(e *event.Event) string {
 	}
 	return strings.Join([]string{
 		t.kind, t.v.String("function_name"), t.v.String("event"), strconv.FormatInt(e.Time.At, 10),
-		t.process.String("exec_id"), t.process.Number("tid"), object(e.Body),
+		t.process.Get(keyExecID).String(), t.process.Get(keyTID).Number(), object(e.Body),
 	}, "|")
 }
 
@@ -220,7 +243,7 @@ func (t *tetragonEvent) loss() (event.Body, error) {
 // readActor reads the process and whose it is.
 func (d *tetragonDecoder) readActor(t *tetragonEvent) error {
 	p := t.process
-	pid, missing, err := processID(p.Get("pid"))
+	pid, missing, err := processID(p.Get(keyPID))
 	switch {
 	case err != nil:
 		return err
@@ -228,13 +251,13 @@ func (d *tetragonDecoder) readActor(t *tetragonEvent) error {
 		return errNoProcess
 	}
 	a := &t.actor
-	a.pid, a.uid, a.auid = pid, userID(p.Get("uid")), userID(p.Get("auid"))
+	a.pid, a.uid, a.auid = pid, userID(p.Get(keyUID)), userID(p.Get(keyAUID))
 	if a.ppid, err = t.parentID(pid); err != nil {
 		return err
 	}
-	a.exe, a.cwd = p.String("binary"), absolute("", p.String("cwd"))
-	a.container = p.String("docker")
-	if pod := p.Get("pod"); pod.IsObject() {
+	a.exe, a.cwd = p.Get(keyBinary).String(), absolute("", p.Get(keyCwd).String())
+	a.container = p.Get(keyDocker).String()
+	if pod := p.Get(keyPod); pod.IsObject() {
 		d.readPod(t, pod)
 	}
 	return a.check()
@@ -245,8 +268,13 @@ func (d *tetragonDecoder) readActor(t *tetragonEvent) error {
 // parent is the first ancestor with another id. Without a parent, its exec_id
 // tells: the node's name, a time and the process id, in base64.
 func (t *tetragonEvent) parentID(pid int) (int, error) {
-	parents := append([]jsonrecord.Value{t.v.Get("parent")}, t.v.Array("ancestors")...)
-	for _, p := range parents {
+	parent := t.v.Get("parent")
+	ancestors := t.v.Array("ancestors")
+	for i := range len(ancestors) + 1 {
+		p := parent
+		if i > 0 {
+			p = ancestors[i-1]
+		}
 		ppid, missing, err := processID(p.Get("pid"))
 		if err != nil {
 			return 0, err
@@ -255,10 +283,10 @@ func (t *tetragonEvent) parentID(pid int) (int, error) {
 			return ppid, nil
 		}
 	}
-	if parents[0].IsObject() {
+	if parent.IsObject() {
 		return 0, nil
 	}
-	id, err := base64.StdEncoding.DecodeString(t.process.String("parent_exec_id"))
+	id, err := base64.StdEncoding.DecodeString(t.process.Get(keyParentExecID).String())
 	if err != nil {
 		return 0, nil
 	}
@@ -305,9 +333,9 @@ const foundRes = 10 * event.Millisecond
 // that ran before Tetragon did ("procFS"): those are told all the same, because
 // they say what runs in a container, with the time of their start.
 func (t *tetragonEvent) exec(e *event.Event) (event.Body, error) {
-	flags := strings.Fields(t.process.String("flags"))
+	flags := strings.Fields(t.process.Get(keyFlags).String())
 	found := slices.Contains(flags, "procFS")
-	if start := t.process.String("start_time"); start != "" {
+	if start := t.process.Get(keyStart); start.IsString() && len(start.Bytes()) > 0 {
 		at, err := wallTime("start_time", start)
 		if err != nil {
 			return nil, err
@@ -322,7 +350,7 @@ func (t *tetragonEvent) exec(e *event.Event) (event.Body, error) {
 		return nil, errNoStart
 	}
 	a := &t.actor
-	args, cut := splitArguments(t.process.String("arguments"))
+	args, cut := splitArguments(t.process.Get(keyArguments).String())
 	p := &event.Process{
 		PID: a.pid, PPID: a.ppid, Exe: a.exe, Cwd: a.cwd, UID: a.uid, AUID: a.auid, Session: -1,
 		Args:          append([]string{a.exe}, args...),

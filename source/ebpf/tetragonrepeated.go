@@ -48,24 +48,23 @@ const (
 // process. A recording that keeps it when the program is replaced is told apart
 // by the program.
 func (t *tetragonEvent) processKey(start event.Time) string {
-	id := t.process.String("exec_id")
+	id := t.process.Get(keyExecID).String()
 	if id == "" {
 		id = strconv.FormatInt(start.At, 10) + "|" + strconv.Itoa(t.actor.pid)
 	}
 	return processPrefix + id + "|" + t.actor.exe
 }
 
-// repeated gives what a record tells of its process and container that was not
+// repeated adds what a record tells of its process and container that was not
 // told before. That its container began is a task without a process: who made
 // the container is not told, and nobody shall think that it could be. e has the record's place and time.
-func (d *tetragonDecoder) repeated(t *tetragonEvent, e event.Event) []telling {
+func (d *tetragonDecoder) repeated(t *tetragonEvent, e event.Event) {
 	if t.actor.pid == 0 && (d.readActor(t) != nil || t.actor.pid == 0) {
-		return nil
+		return
 	}
-	var out []telling
 	add := func(e event.Event, key string) {
 		if !d.told[key] {
-			out = append(out, telling{e, key})
+			d.all = append(d.all, telling{e, key})
 		}
 	}
 	process := e
@@ -77,21 +76,25 @@ func (d *tetragonDecoder) repeated(t *tetragonEvent, e event.Event) []telling {
 	}
 	if id, at := t.containerStart(); id != "" {
 		start := e
-		start.Time, start.Body = at, &event.Task{Action: event.TaskStart, Container: id}
+		start.Time = at
 		if t.written.At > at.At {
 			start.Record = t.written.At
 		}
-		add(start, containerPrefix+id)
-		start.Body = d.status(t, id, at)
-		add(start, containerPrefix+id+"|status")
+		if key := containerPrefix + id; !d.told[key] {
+			start.Body = &event.Task{Action: event.TaskStart, Container: id}
+			add(start, key)
+		}
+		if key := containerPrefix + id + "|status"; !d.told[key] {
+			start.Body = d.status(t, id, at)
+			add(start, key)
+		}
 	}
-	return out
 }
 
 // status is what Tetragon was told by the kubelet of a process's container:
 // what it is called and which image it is of.
 func (d *tetragonDecoder) status(t *tetragonEvent, id string, started event.Time) *event.PodStatus {
-	of, c := t.actor.of, t.process.Get("pod", "container", "image")
+	of, c := t.actor.of, t.process.Get(keyPod).Get("container", "image")
 	return &event.PodStatus{
 		Object: event.ObjectRef{Kind: "Pod", Namespace: of.Namespace, Name: of.Pod, UID: of.UID}, Node: of.Node,
 		Containers: []event.ContainerStatus{{
@@ -102,18 +105,18 @@ func (d *tetragonDecoder) status(t *tetragonEvent, id string, started event.Time
 
 // whole reports whether the record has what a process's own record has of it.
 func (t *tetragonEvent) whole() bool {
-	return t.actor.exe != "" && t.process.String("exec_id") != "" && t.process.String("start_time") != ""
+	return t.actor.exe != "" && t.process.Get(keyExecID).String() != "" && t.process.Get(keyStart).String() != ""
 }
 
 // containerStart is when the process's container began, as the kubelet told
 // Tetragon: in whole seconds. id is "" if that is not known. The process id
 // beside it counts inside the container and is of no use.
 func (t *tetragonEvent) containerStart() (id string, at event.Time) {
-	c := t.process.Get("pod", "container")
+	c := t.process.Get(keyPod).Get("container")
 	if id = containerID(c.String("id")); id == "" || id != t.actor.container {
 		return "", event.Time{}
 	}
-	at, err := wallTime("start_time", c.String("start_time"))
+	at, err := wallTime("start_time", c.Get("start_time"))
 	if err != nil || len(id) > maxName || len(c.String("image", "name")) > maxName {
 		return "", event.Time{}
 	}

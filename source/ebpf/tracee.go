@@ -60,6 +60,8 @@ type traceeDecoder struct {
 	parser jsonrecord.Parser
 	refs   image.Parser
 	t      traceeEvent // the event that is being read
+	flat   jsonrecord.Members
+	key    []byte
 }
 
 // Decode implements source.Decoder.
@@ -69,7 +71,7 @@ func (d *traceeDecoder) Decode(rec source.Record) {
 		err = fault
 	}
 	if d.out.Tells(rec, body, err) {
-		d.out.Event(event.Event{Time: d.t.at, Body: body}, d.t.key()+"|"+object(body), rec.Span)
+		d.out.Event(event.Event{Time: d.t.at, Body: body}, d.eventKey(body), rec.Span)
 	}
 }
 
@@ -92,9 +94,16 @@ type traceeArg struct {
 	value jsonrecord.Value
 }
 
-// key tells records apart: a thread does one thing at a time.
-func (t *traceeEvent) key() string {
-	return t.name + "|" + strconv.FormatInt(t.at.At, 10) + "|" + strconv.Itoa(t.actor.pid) + "|" + t.thread
+// eventKey tells records apart: a thread does one thing at a time. It is valid
+// until the next call.
+func (d *traceeDecoder) eventKey(body event.Body) []byte {
+	t := &d.t
+	b := append(append(d.key[:0], t.name...), '|')
+	b = append(strconv.AppendInt(b, t.at.At, 10), '|')
+	b = append(strconv.AppendInt(b, int64(t.actor.pid), 10), '|')
+	b = append(append(b, t.thread...), '|')
+	d.key = append(b, object(body)...)
+	return d.key
 }
 
 // arg is the argument of a name; the zero Value if there is none.
@@ -124,7 +133,7 @@ func (d *traceeDecoder) read(data []byte) (event.Body, error) {
 		t.at, err = traceeTime(v.Get("timestamp"))
 	case v.Get("name").IsString() && v.Get("timestamp").Exists():
 		t.name = v.String("name")
-		t.at, err = wallTime("timestamp", v.String("timestamp"))
+		t.at, err = wallTime("timestamp", v.Get("timestamp"))
 	default:
 		return nil, errNotTracee
 	}
@@ -172,13 +181,13 @@ func traceeBody(name string) func(*traceeEvent) (event.Body, error) {
 // 2001 to 2261. With relative-time Tracee counts from its own start or the
 // machine's, which is no time of day.
 func traceeTime(v jsonrecord.Value) (event.Time, error) {
-	s := v.Number()
-	if v.IsString() && strings.Contains(s, "T") {
-		return wallTime("timestamp", s)
+	s := v.Bytes()
+	if v.IsString() && bytes.IndexByte(s, 'T') >= 0 {
+		return wallTime("timestamp", v)
 	}
-	n, err := strconv.ParseInt(s, 10, 64)
+	n, err := strconv.ParseInt(string(s), 10, 64)
 	if err != nil || n < oldest {
-		return event.Time{}, fmt.Errorf("timestamp %q is not a wall clock's nanoseconds since 1970 (relative-time gives none)", clip(s))
+		return event.Time{}, fmt.Errorf("timestamp %q is not a wall clock's nanoseconds since 1970 (relative-time gives none)", clip(string(s)))
 	}
 	return event.Time{At: n, Res: event.Nanosecond}, nil
 }
@@ -187,25 +196,50 @@ func traceeTime(v jsonrecord.Value) (event.Time, error) {
 func (d *traceeDecoder) readFlat(v jsonrecord.Value) (err error) {
 	t := &d.t
 	a := &t.actor
-	if err := t.processes(v.Get("hostProcessId"), v.Get("hostParentProcessId")); err != nil {
+	m := &d.flat
+	v.Members(flatKeys, m)
+	if err := t.processes(m.Get(flatPID), m.Get(flatPPID)); err != nil {
 		return err
 	}
-	a.uid, a.auid = userID(v.Get("userId")), -1
-	a.comm, a.exe = v.String("processName"), v.String("executable", "path")
-	t.thread = v.Number("hostThreadId")
-	t.result, _ = v.Int("returnValue")
-	c, k := v.Get("container"), v.Get("kubernetes")
-	told := func(w jsonrecord.Value, key, old string) string {
+	a.uid, a.auid = userID(m.Get(flatUser)), -1
+	a.comm, a.exe = m.Get(flatComm).String(), m.Get(flatExecutable).String("path")
+	t.thread = m.Get(flatThread).Number()
+	t.result, _ = m.Get(flatResult).Int()
+	c, k := m.Get(flatContainer), m.Get(flatKubernetes)
+	told := func(w jsonrecord.Value, key string, old int) string {
 		if s := w.String(key); s != "" {
 			return s
 		}
-		return v.String(old)
+		return m.Get(old).String()
 	}
-	a.container = containerID(told(c, "id", "containerId"))
-	d.readPod(told(k, "podNamespace", "podNamespace"), told(k, "podName", "podName"), told(k, "podUID", "podUID"), told(c, "name", "containerName"))
-	a.of.Image = d.image(told(c, "image", "containerImage"), c.String("imageDigest"))
-	return t.readArgs(v.Get("args"))
+	a.container = containerID(told(c, "id", flatContainerID))
+	d.readPod(told(k, "podNamespace", flatPodNamespace), told(k, "podName", flatPodName), told(k, "podUID", flatPodUID), told(c, "name", flatContainerName))
+	a.of.Image = d.image(told(c, "image", flatContainerImage), c.String("imageDigest"))
+	return t.readArgs(m.Get(flatArgs))
 }
+
+// The keys of the shape of types/trace.
+const (
+	flatPID = iota
+	flatPPID
+	flatUser
+	flatComm
+	flatExecutable
+	flatThread
+	flatResult
+	flatContainer
+	flatKubernetes
+	flatContainerID
+	flatPodNamespace
+	flatPodName
+	flatPodUID
+	flatContainerName
+	flatContainerImage
+	flatArgs
+)
+
+var flatKeys = jsonrecord.NewNames("hostProcessId", "hostParentProcessId", "userId", "processName", "executable", "hostThreadId", "returnValue",
+	"container", "kubernetes", "containerId", "podNamespace", "podName", "podUID", "containerName", "containerImage", "args")
 
 // readNested reads the shape of api/v1beta1: workload with host_pid, or the
 // older context, whose pid is the host's.

@@ -79,7 +79,7 @@ func (t *askTable) alone(a *asked) {
 	}
 	a.over = true
 	delete(t.live, a.id)
-	t.out.Event(a.event, a.key, a.span)
+	t.out.Event(a.event, []byte(a.key), a.span)
 }
 
 // flush tells all that still wait.

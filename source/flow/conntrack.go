@@ -66,6 +66,8 @@ type conntrackDecoder struct {
 	open *openTable
 	// last is the time of the last readable line.
 	last event.Time
+	// key and full are the memory of keys.
+	key, full []byte
 	// orphans counts the ends without a beginning that came after the table
 	// had pushed out connections for the first time: at most so many starts
 	// are lost by its bound.
@@ -74,7 +76,7 @@ type conntrackDecoder struct {
 
 // Decode implements source.Decoder.
 func (d *conntrackDecoder) Decode(rec source.Record) {
-	head, tag, rest := cutTag(string(rec.Data))
+	head, tag, rest := cutTag(rec.Data)
 	if tag == "" {
 		d.untagged(rec)
 		return
@@ -94,7 +96,7 @@ func (d *conntrackDecoder) Decode(rec source.Record) {
 	}
 	if err == nil {
 		d.last = at
-		err = d.emit(rec, tag, t, at)
+		err = d.emit(rec, tag, &t, at)
 	}
 	if err != nil {
 		d.out.Unreadable(rec, err)
@@ -111,7 +113,7 @@ func (d *conntrackDecoder) Flush() {
 	d.loss(event.Loss{Reason: reason, Count: d.orphans}, reason+"|"+strconv.FormatInt(d.last.At, 10))
 }
 
-func (d *conntrackDecoder) emit(rec source.Record, tag string, t tracked, at event.Time) error {
+func (d *conntrackDecoder) emit(rec source.Record, tag string, t *tracked, at event.Time) error {
 	src, dst, err := t.endpoints()
 	if err != nil {
 		return err
@@ -120,37 +122,34 @@ func (d *conntrackDecoder) emit(rec source.Record, tag string, t tracked, at eve
 		Protocol: t.proto, Src: src, Dst: dst, State: t.state,
 		BytesOut: t.orig.bytes, BytesIn: t.reply.bytes,
 	}
+	d.key = t.appendKey(d.key[:0])
 	if tag == tagNew {
 		body.Answered = true
-		d.begin(rec, t.key(), body, at)
+		d.open.add(string(d.key), opened{at, rec.Span})
+		d.out.Event(event.Event{Time: at, Body: body}, d.flowKey(at, ""), rec.Span)
 		return nil
 	}
 	body.Answered = !t.unreplied
-	d.end(rec, &t, body, at)
+	d.end(rec, t, body, at)
 	return nil
-}
-
-func (d *conntrackDecoder) begin(rec source.Record, key string, body *event.Flow, at event.Time) {
-	d.open.add(key, opened{at, rec.Span})
-	d.out.Event(event.Event{Time: at, Body: body}, flowKey(key, at, ""), rec.Span)
 }
 
 func (d *conntrackDecoder) end(rec source.Record, t *tracked, body *event.Flow, at event.Time) {
 	body.End = at
-	key := t.key()
 	e := event.Event{Record: at.At, Body: body}
-	first, known := d.open.take(key)
+	first, known := d.open.take(d.key)
 	switch {
 	case known && first.at.At <= at.At:
 		e.Time = first.at
-		d.out.Event(e, flowKey(key, e.Time, "|end"), rec.Span, first.span)
+		d.out.Event(e, d.flowKey(e.Time, "|end"), rec.Span, first.span)
 		return
 	case t.age >= 0:
 		e.Time = startByAge(at, t.age)
 	case d.open.dropped > 0:
 		d.orphans++
 	}
-	d.out.Event(e, flowKey(key, e.Time, "|end|"+strconv.FormatInt(at.At, 10)), rec.Span)
+	d.full = strconv.AppendInt(d.flowKey(e.Time, "|end|"), at.At, 10)
+	d.out.Event(e, d.full, rec.Span)
 }
 
 // untagged reads a line that is no event: what conntrack says itself, on its
@@ -174,17 +173,24 @@ func (d *conntrackDecoder) untagged(rec source.Record) {
 
 // loss emits l. Such a line has no time; it was written after the last one.
 func (d *conntrackDecoder) loss(l event.Loss, key string, spans ...event.Span) {
-	d.out.Event(event.Event{Record: d.last.At, Body: &l}, key, spans...)
+	d.out.Event(event.Event{Record: d.last.At, Body: &l}, []byte(key), spans...)
 }
 
-// flowKey makes the native key of a flow: the connection, its start (0 when
+// flowKey appends the native key of a flow: the connection, its start (0 when
 // unknown) and what tells its end's record from its beginning's.
-func flowKey(key string, start event.Time, suffix string) string {
-	b := make([]byte, 0, len(key)+len(suffix)+24)
-	b = append(b, key...)
-	b = append(b, '|')
+func flowKey(b []byte, key string, start event.Time, suffix string) []byte {
+	b = append(append(b, key...), '|')
 	b = strconv.AppendInt(b, start.At, 10)
-	return string(append(b, suffix...))
+	return append(b, suffix...)
+}
+
+// flowKey is flowKey of the connection whose key was read last. It is valid
+// until the next call.
+func (d *conntrackDecoder) flowKey(start event.Time, suffix string) []byte {
+	b := append(append(d.full[:0], d.key...), '|')
+	b = strconv.AppendInt(b, start.At, 10)
+	d.full = append(b, suffix...)
+	return d.full
 }
 
 // startByAge derives the start from the end and delta-time, the difference of
@@ -200,18 +206,18 @@ func startByAge(end event.Time, age int64) event.Time {
 }
 
 // cutTag finds the first event tag. rest is what follows it.
-func cutTag(line string) (head, tag, rest string) {
-	for i := strings.IndexByte(line, '['); i >= 0; {
+func cutTag(line []byte) (head []byte, tag string, rest []byte) {
+	for i := bytes.IndexByte(line, '['); i >= 0; {
 		for _, tag := range [...]string{tagNew, tagUpdate, tagDestroy} {
-			if strings.HasPrefix(line[i:], tag) {
-				return line[:i], tag, line[i+len(tag):]
+			if n := i + len(tag); n <= len(line) && string(line[i:n]) == tag {
+				return line[:i], tag, line[n:]
 			}
 		}
-		next := strings.IndexByte(line[i+1:], '[')
+		next := bytes.IndexByte(line[i+1:], '[')
 		if next < 0 {
 			break
 		}
 		i += 1 + next
 	}
-	return line, "", ""
+	return line, "", nil
 }

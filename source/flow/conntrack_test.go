@@ -210,7 +210,7 @@ func TestOpenTableForgetsTheOldest(t *testing.T) {
 	for i := range 1000 {
 		table.add(fmt.Sprint(i), opened{at: event.Time{At: int64(i + 1), Res: 1}})
 		if i%2 == 0 { // every other connection ends at once
-			if _, ok := table.take(fmt.Sprint(i)); !ok {
+			if _, ok := table.take([]byte(fmt.Sprint(i))); !ok {
 				t.Fatalf("connection %d is not known right after its beginning", i)
 			}
 		}
@@ -222,7 +222,7 @@ func TestOpenTableForgetsTheOldest(t *testing.T) {
 		t.Errorf("dropped %d, want 400: of 500 that did not end, 100 fit", table.dropped)
 	}
 	for i := range 1000 {
-		_, ok := table.take(fmt.Sprint(i))
+		_, ok := table.take([]byte(fmt.Sprint(i)))
 		if want := i%2 == 1 && i >= 800; ok != want {
 			t.Errorf("connection %d remembered: %t, want %t", i, ok, want)
 		}
@@ -235,7 +235,7 @@ func TestOpenTableForgetsWhatEnded(t *testing.T) {
 	ended, renewed := newOpenTable(10), newOpenTable(10)
 	for i := range 1000 {
 		ended.add(fmt.Sprint(i), opened{})
-		ended.take(fmt.Sprint(i))
+		ended.take([]byte(fmt.Sprint(i)))
 		renewed.add("same", opened{})
 	}
 	for _, table := range []*openTable{ended, renewed} {
@@ -251,10 +251,10 @@ func TestOpenTableRenewal(t *testing.T) {
 	for at, key := range []string{"a", "b", "a", "c"} {
 		table.add(key, opened{at: event.Time{At: int64(at + 1), Res: 1}})
 	}
-	if _, ok := table.take("b"); ok {
+	if _, ok := table.take([]byte("b")); ok {
 		t.Error("b is still known, although a was begun after it")
 	}
-	if o, ok := table.take("a"); !ok || o.at.At != 3 {
+	if o, ok := table.take([]byte("a")); !ok || o.at.At != 3 {
 		t.Errorf("a began at %d (known: %t), want 3", o.at.At, ok)
 	}
 }

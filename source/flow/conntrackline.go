@@ -1,9 +1,11 @@
 package flow
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"unique"
@@ -11,7 +13,8 @@ import (
 	"tidewaiter/event"
 )
 
-// tracked is one line of conntrack after its time and event tag.
+// tracked is one line of conntrack after its time and event tag. Its parts
+// point into the line.
 type tracked struct {
 	proto event.Protocol
 	// state is the protocol's own state ("SYN_SENT"), "" when none is printed.
@@ -22,7 +25,7 @@ type tracked struct {
 	// id is the kernel's number of the entry (-o id), which stands behind both
 	// directions; without it that of an ICMP echo, which stands in each. zone
 	// is the tracking zone. "" when not printed.
-	id, zone string
+	id, zone []byte
 	// unreplied is set while no packet has come back.
 	unreplied bool
 	// age is the entry's age in whole seconds (delta-time), -1 when the kernel
@@ -33,10 +36,10 @@ type tracked struct {
 // tuple is one direction of a connection.
 type tuple struct {
 	src, dst     netip.Addr
-	sport, dport string
+	sport, dport []byte
 	// extra tells connections without ports apart: the ICMP type and code, or
 	// the GRE keys, as printed.
-	extra string
+	extra []byte
 	// bytes is the counter of this direction, -1 without nf_conntrack_acct.
 	bytes int64
 }
@@ -50,7 +53,7 @@ var (
 // parseTracked reads what conntrack prints after the event tag, in the order
 // of libnetfilter_conntrack's default output. Flags and keys that it does not
 // know are passed over: new ones appear with new kernels.
-func parseTracked(s string) (tracked, error) {
+func parseTracked(s []byte) (tracked, error) {
 	t := tracked{age: -1}
 	t.orig.bytes, t.reply.bytes = -1, -1
 	rest, err := t.parseProtocol(s)
@@ -59,8 +62,8 @@ func parseTracked(s string) (tracked, error) {
 	}
 	p := tupleParser{t: &t}
 	for {
-		var word string
-		if word, rest = nextWord(rest); word == "" {
+		var word []byte
+		if word, rest = nextWord(rest); len(word) == 0 {
 			break
 		}
 		if err := p.word(word); err != nil {
@@ -72,15 +75,15 @@ func parseTracked(s string) (tracked, error) {
 
 // parseProtocol reads "[ipv4 2] tcp 6": the network protocol stands there only
 // with -o extended.
-func (t *tracked) parseProtocol(s string) (rest string, err error) {
+func (t *tracked) parseProtocol(s []byte) (rest []byte, err error) {
 	name, rest := nextWord(s)
 	number, rest := nextWord(rest)
-	if (name == "ipv4" || name == "ipv6") && isDigits(number) {
+	if (string(name) == "ipv4" || string(name) == "ipv6") && isDigits(number) {
 		name, rest = nextWord(rest)
 		number, rest = nextWord(rest)
 	}
-	if name == "" || strings.ContainsAny(name, "=[<") || !isDigits(number) || len(number) > 3 {
-		return "", errNoTuple
+	if len(name) == 0 || bytes.ContainsAny(name, "=[<") || !isDigits(number) || len(number) > 3 {
+		return nil, errNoTuple
 	}
 	t.proto = protocol(number)
 	return rest, nil
@@ -95,7 +98,7 @@ func (t *tracked) check() error {
 	if !t.orig.dst.IsValid() || !t.reply.src.IsValid() || !t.reply.dst.IsValid() {
 		return errCut
 	}
-	if hasPorts(t.proto) && (t.orig.sport == "" || t.orig.dport == "") {
+	if hasPorts(t.proto) && (len(t.orig.sport) == 0 || len(t.orig.dport) == 0) {
 		return fmt.Errorf("%s connection without ports", t.proto)
 	}
 	return nil
@@ -117,20 +120,19 @@ func (t *tracked) endpoints() (src, dst netip.AddrPort, err error) {
 	return netip.AddrPortFrom(t.orig.src, sport), netip.AddrPortFrom(t.orig.dst, dport), nil
 }
 
-// key names the connection among those that are open at one time. The id
-// alone would not do: it is only printed with -o id.
-func (t *tracked) key() string {
-	b := make([]byte, 0, 96)
+// appendKey appends what names the connection among those that are open at one
+// time. The id alone would not do: it is only printed with -o id.
+func (t *tracked) appendKey(b []byte) []byte {
 	b = append(b, t.proto...)
 	b = append(b, '|')
 	b = t.orig.src.AppendTo(b)
 	b = append(append(b, '|'), t.orig.sport...)
 	b = append(b, '|')
 	b = t.orig.dst.AppendTo(b)
-	for _, part := range [...]string{t.orig.dport, t.orig.extra, t.zone, t.id} {
+	for _, part := range [...][]byte{t.orig.dport, t.orig.extra, t.zone, t.id} {
 		b = append(append(b, '|'), part...)
 	}
-	return string(b)
+	return b
 }
 
 // tupleParser takes the words after the protocol one by one.
@@ -139,30 +141,45 @@ type tupleParser struct {
 	n int // directions begun
 }
 
-func (p *tupleParser) word(w string) error {
+func (p *tupleParser) word(w []byte) error {
 	if w[0] == '[' {
-		if w == "[UNREPLIED]" {
+		if string(w) == "[UNREPLIED]" {
 			p.t.unreplied = true
 		}
 		return nil
 	}
-	key, val, found := strings.Cut(w, "=")
+	for i, c := range w {
+		if c == '=' {
+			return p.pair(w[:i], w[i+1:])
+		}
+	}
 	switch {
-	case found:
-		return p.pair(key, val)
 	case p.n > 0:
 		return nil // a word of a later version, or a part of progname=
 	case isDigits(w):
 		return nil // seconds until the entry would expire
 	case isState(w):
-		p.t.state = unique.Make(w).Value()
+		p.t.state = stateName(w)
 		return nil
 	}
-	return fmt.Errorf("%q stands where the connection's state should", clip(w))
+	return fmt.Errorf("%q stands where the connection's state should", clip(string(w)))
 }
 
-func (p *tupleParser) pair(key, val string) (err error) {
-	if key == "src" {
+// stateName is the text of a state, of which there are few.
+func stateName(w []byte) string {
+	switch string(w) {
+	case "ESTABLISHED":
+		return "ESTABLISHED"
+	case "SYN_SENT":
+		return "SYN_SENT"
+	case "TIME_WAIT":
+		return "TIME_WAIT"
+	}
+	return unique.Make(string(w)).Value()
+}
+
+func (p *tupleParser) pair(key, val []byte) (err error) {
+	if string(key) == "src" {
 		if p.n == 2 {
 			return errors.New("more than two directions in one line")
 		}
@@ -175,7 +192,7 @@ func (p *tupleParser) pair(key, val string) (err error) {
 	if p.n == 2 {
 		d = &p.t.reply
 	}
-	switch key {
+	switch string(key) {
 	case "src":
 		d.src, err = parseAddr(val)
 	case "dst":
@@ -187,15 +204,15 @@ func (p *tupleParser) pair(key, val string) (err error) {
 	case "type", "srckey":
 		d.extra = val
 	case "code", "dstkey":
-		d.extra += "/" + val
+		d.extra = slices.Concat(d.extra, []byte{'/'}, val)
 	case "bytes":
 		d.bytes, err = parseCount(val)
 	case "id":
 		p.t.id = val
 	case "zone", "zone-orig", "zone-reply":
-		p.t.zone += key[len("zone"):] + val
+		p.t.zone = slices.Concat(p.t.zone, key[len("zone"):], val)
 	case "delta-time":
-		if p.t.age, err = strconv.ParseInt(val, 10, 32); err == nil && p.t.age < 0 {
+		if p.t.age, err = strconv.ParseInt(string(val), 10, 32); err == nil && p.t.age < 0 {
 			err = fmt.Errorf("age of %d seconds", p.t.age)
 		}
 	}
@@ -204,33 +221,33 @@ func (p *tupleParser) pair(key, val string) (err error) {
 
 // isState reports whether w is written like a protocol state: "SYN_SENT",
 // "CLOSE_WAIT", "HEARTBEAT_SENT".
-func isState(w string) bool {
+func isState(w []byte) bool {
 	for i := range len(w) {
 		c := w[i]
 		if (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' {
 			return false
 		}
 	}
-	return w != "" && len(w) < 24
+	return len(w) > 0 && len(w) < 24
 }
 
 // nextWord cuts the next word off s. What stands in brackets is one word:
 // "[start=Sat Nov 21 21:35:52 2026]".
-func nextWord(s string) (word, rest string) {
+func nextWord(s []byte) (word, rest []byte) {
 	for len(s) > 0 && isBlank(s[0]) {
 		s = s[1:]
 	}
 	if len(s) > 0 && s[0] == '[' {
-		if i := strings.IndexByte(s, ']'); i >= 0 {
+		if i := bytes.IndexByte(s, ']'); i >= 0 {
 			return s[:i+1], s[i+1:]
 		}
 	}
-	for i := range len(s) {
-		if isBlank(s[i]) {
+	for i, c := range s {
+		if isBlank(c) {
 			return s[:i], s[i:]
 		}
 	}
-	return s, ""
+	return s, nil
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }
@@ -241,22 +258,22 @@ func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 //
 // Until conntrack-tools 1.4 the microseconds were printed left-adjusted and
 // not filled with zeros: "[1300000000.123   ]" is 123 microseconds.
-func parseLineTime(head string) (at event.Time, ok bool, err error) {
-	head = strings.TrimRight(head, " \t")
-	open := strings.LastIndexByte(head, '[')
-	if open < 0 || !strings.HasSuffix(head, "]") {
+func parseLineTime(head []byte) (at event.Time, ok bool, err error) {
+	head = bytes.TrimRight(head, " \t")
+	open := bytes.LastIndexByte(head, '[')
+	if open < 0 || head[len(head)-1] != ']' {
 		return event.Time{}, false, nil
 	}
 	text := head[open+1 : len(head)-1]
-	sec, frac, found := strings.Cut(text, ".")
+	sec, frac, found := bytes.Cut(text, []byte{'.'})
 	if !found {
 		return event.Time{}, false, nil // a process id, as in "conntrack[731]"
 	}
 	if len(frac) < 6 {
-		return event.Time{}, true, fmt.Errorf("time %q has not the six digits that conntrack prints", clip(text))
+		return event.Time{}, true, fmt.Errorf("time %q has not the six digits that conntrack prints", clip(string(text)))
 	}
-	if micro := strings.TrimRight(frac, " "); len(micro) < 6 {
-		text = sec + "." + strings.Repeat("0", 6-len(micro)) + micro
+	if micro := bytes.TrimRight(frac, " "); len(micro) < 6 {
+		text = slices.Concat(sec, []byte("."+strings.Repeat("0", 6-len(micro))), micro)
 	}
 	at, err = parseEpoch(text)
 	if err == nil && at.At == 0 {

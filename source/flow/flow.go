@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"net/netip"
 	"strconv"
-	"strings"
 	"unique"
 
 	"tidewaiter/event"
@@ -41,11 +40,11 @@ var protocolNames = map[string]event.Protocol{
 
 // protocol names the IP protocol with this number; one without a usual name
 // keeps its number, as in "253".
-func protocol(number string) event.Protocol {
-	if p, ok := protocolNames[number]; ok {
+func protocol[T string | []byte](number T) event.Protocol {
+	if p, ok := protocolNames[string(number)]; ok {
 		return p
 	}
-	return event.Protocol(unique.Make(number).Value())
+	return event.Protocol(unique.Make(string(number)).Value())
 }
 
 // hasPorts reports whether the protocol's endpoints have port numbers.
@@ -59,27 +58,77 @@ func hasPorts(p event.Protocol) bool {
 
 // parseAddr reads an address. An IPv4 address inside an IPv6 one (RFC 4291,
 // 2.5.5.2) is the IPv4 address: every other record will print it that way.
-func parseAddr(s string) (netip.Addr, error) {
-	a, err := netip.ParseAddr(s)
+func parseAddr[T string | []byte](s T) (netip.Addr, error) {
+	if a, ok := plainIPv4(s); ok {
+		return a, nil
+	}
+	a, err := netip.ParseAddr(string(s))
 	if err != nil {
-		return netip.Addr{}, fmt.Errorf("%q is not an address", clip(s))
+		return netip.Addr{}, fmt.Errorf("%q is not an address", clip(string(s)))
 	}
 	return a.Unmap(), nil
 }
 
-func parsePort(s string) (uint16, error) {
-	n, err := strconv.ParseUint(s, 10, 16)
-	if err != nil {
-		return 0, fmt.Errorf("%q is not a port", clip(s))
+// plainIPv4 reads four numbers with points between, as nearly every record has
+// them. ok is false for the rest, right or wrong.
+func plainIPv4[T string | []byte](s T) (a netip.Addr, ok bool) {
+	var b [4]byte
+	at := 0
+	for i := range b {
+		n, begin := 0, at
+		for ; at < len(s) && at < begin+3 && s[at]-'0' <= 9; at++ {
+			n = n*10 + int(s[at]-'0')
+		}
+		if at == begin || n > 255 || s[begin] == '0' && at > begin+1 {
+			return a, false
+		}
+		b[i] = byte(n)
+		if i == 3 {
+			break
+		}
+		if at >= len(s) || s[at] != '.' {
+			return a, false
+		}
+		at++
+	}
+	return netip.AddrFrom4(b), at == len(s)
+}
+
+// plainNumber reads up to 18 digits. ok is false for the rest, right or wrong.
+func plainNumber[T string | []byte](s T) (n int64, ok bool) {
+	if len(s) == 0 || len(s) > 18 {
+		return 0, false
+	}
+	for i := range len(s) {
+		if s[i]-'0' > 9 {
+			return 0, false
+		}
+		n = n*10 + int64(s[i]-'0')
+	}
+	return n, true
+}
+
+func parsePort[T string | []byte](s T) (uint16, error) {
+	n, ok := plainNumber(s)
+	if !ok || n > 1<<16-1 {
+		// Zeros in front may make it longer than any number that is read here.
+		long, err := strconv.ParseUint(string(s), 10, 16)
+		if err != nil {
+			return 0, fmt.Errorf("%q is not a port", clip(string(s)))
+		}
+		return uint16(long), nil
 	}
 	return uint16(n), nil
 }
 
 // parseCount reads a counter of bytes.
-func parseCount(s string) (int64, error) {
-	n, err := strconv.ParseUint(s, 10, 63)
+func parseCount[T string | []byte](s T) (int64, error) {
+	if n, ok := plainNumber(s); ok {
+		return n, nil
+	}
+	n, err := strconv.ParseUint(string(s), 10, 63)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a count", clip(s))
+		return 0, fmt.Errorf("%q is not a count", clip(string(s)))
 	}
 	return int64(n), nil
 }
@@ -89,36 +138,50 @@ func parseCount(s string) (int64, error) {
 // (zeek-cut -d). The digits printed give the resolution. "" is the zero Time.
 // There is no way to tell that a number means milliseconds; as seconds it lies
 // beyond the year 2261 and is refused.
-func parseTime(s string) (event.Time, error) {
-	if s == "" {
+func parseTime[T string | []byte](text T) (event.Time, error) {
+	if len(text) == 0 {
 		return event.Time{}, nil
 	}
-	if !strings.Contains(s, "T") {
-		return parseEpoch(s)
+	if !hasT(text) {
+		return parseEpoch(text)
 	}
-	if n := len(s) - 5; n > 0 && (s[n] == '+' || s[n] == '-') && isDigits(s[n+1:]) {
-		s = s[:n+3] + ":" + s[n+3:]
+	if n := len(text) - 5; n > 0 && (text[n] == '+' || text[n] == '-') && isDigits(text[n+1:]) {
+		b := make([]byte, 0, 48)
+		b = append(append(b, text[:n+3]...), ':')
+		return event.ParseRFC3339(append(b, text[n+3:]...))
 	}
-	return event.ParseRFC3339(s)
+	return event.ParseRFC3339(text)
+}
+
+func hasT[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if s[i] == 'T' {
+			return true
+		}
+	}
+	return false
 }
 
 // parseEpoch is event.ParseEpoch for digits only: it would cut an exponent off
 // together with the digits that are beyond a nanosecond.
-func parseEpoch(s string) (event.Time, error) {
-	if _, frac, found := strings.Cut(s, "."); found && !isDigits(frac) {
-		return event.Time{}, fmt.Errorf("time %q is not a Unix time in seconds", clip(s))
+func parseEpoch[T string | []byte](text T) (event.Time, error) {
+	for i := range len(text) {
+		if text[i] == '.' && !isDigits(text[i+1:]) {
+			s := string(text)
+			return event.Time{}, fmt.Errorf("time %q is not a Unix time in seconds", clip(s))
+		}
 	}
-	return event.ParseEpoch(s)
+	return event.ParseEpoch(text)
 }
 
 // isDigits reports whether s is a number without sign.
-func isDigits(s string) bool {
+func isDigits[T string | []byte](s T) bool {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
 			return false
 		}
 	}
-	return s != ""
+	return len(s) != 0
 }
 
 func clip(s string) string {

@@ -139,7 +139,7 @@ func unescaped(s string) string {
 
 // statusOf is an HTTP status, 0 if s is none. It is the server's word, so a
 // strange one makes no record unreadable.
-func statusOf(s string) int {
+func statusOf[T string | []byte](s T) int {
 	if len(s) != 3 || !isDigits(s) || s[0] == '0' {
 		return 0
 	}
@@ -147,7 +147,7 @@ func statusOf(s string) int {
 }
 
 // lengthOf is a count of bytes, -1 if s is none.
-func lengthOf(s string) int64 {
+func lengthOf[T string | []byte](s T) int64 {
 	n, err := parseCount(s)
 	if err != nil {
 		return -1

@@ -195,7 +195,7 @@ func (d *hubbleDecoder) lost(rec source.Record, v jsonrecord.Value) error {
 		return err
 	}
 	e := event.Event{Time: at, Body: body, Place: event.Place{Cluster: cluster}}
-	d.out.Event(e, fmt.Sprintf("lost|%s|%d|%s|%s|%d", node, at.At, where, cpu, body.Count), rec.Span)
+	d.out.Event(e, fmt.Appendf(nil, "lost|%s|%d|%s|%s|%d", node, at.At, where, cpu, body.Count), rec.Span)
 	return nil
 }
 
@@ -203,7 +203,7 @@ func (d *hubbleDecoder) lost(rec source.Record, v jsonrecord.Value) error {
 // encoders without protobuf's rules print it. The zero Time if it is none.
 func hubbleTime(v jsonrecord.Value) event.Time {
 	if v.IsString() {
-		t, err := event.ParseRFC3339(v.String())
+		t, err := event.ParseRFC3339(v.Bytes())
 		if err != nil || t.At <= 0 {
 			return event.Time{}
 		}
@@ -240,5 +240,5 @@ func namedCluster(name string) string {
 	if name == "default" {
 		return ""
 	}
-	return keep(bounded(name, maxHost))
+	return bounded(name, maxHost)
 }

@@ -112,7 +112,7 @@ func (d *hubbleDecoder) emit(rec source.Record, p *hubblePacket, id connID, stat
 	if before := d.seen.get(id); before != nil {
 		d.forget(before)
 	}
-	d.out.Event(event.Event{Time: p.at, Body: body, Place: event.Place{Cluster: p.cluster}}, key, rec.Span)
+	d.out.Event(event.Event{Time: p.at, Body: body, Place: event.Place{Cluster: p.cluster}}, []byte(key), rec.Span)
 	c := &seenConn{
 		id: id, start: p.at, last: p.at, closed: p.fin,
 		begun: state == "NEW" || state == "REOPENED" || id.dropped,
@@ -170,6 +170,6 @@ func (d *hubbleDecoder) again(c *seenConn) {
 	}
 	e := event.Event{Time: c.start, Record: c.last.At, Body: &body, Place: event.Place{Cluster: c.id.cluster}}
 	key := string(c.id.proto) + "|" + c.id.src.String() + "|" + c.id.dst.String()
-	d.out.Event(e, flowKey(key, c.start, "|end"), c.spans...)
+	d.out.Event(e, flowKey(nil, key, c.start, "|end"), c.spans...)
 	d.seen.done(c)
 }

@@ -60,7 +60,7 @@ func (d *hubbleDecoder) exchange(rec source.Record, p *hubblePacket) error {
 		key += "|" + q.key
 		spans = append(spans, q.span)
 	}
-	d.out.Event(e, key, spans...)
+	d.out.Event(e, []byte(key), spans...)
 	return nil
 }
 

@@ -64,7 +64,7 @@ func (d *hubbleDecoder) packet(outer, f jsonrecord.Value) (*hubblePacket, error)
 	}
 	p.cluster, p.node = hubbleNode(name)
 	p.verdict = enumName(f.Number("verdict"), hubbleVerdicts)
-	p.reason = keep(bounded(strings.TrimPrefix(f.String("trace_reason"), "TRACE_REASON_"), 32))
+	p.reason = bounded(strings.TrimPrefix(f.String("trace_reason"), "TRACE_REASON_"), 32)
 	p.layer7 = f.Get("l7").IsObject()
 	if err := p.ends(ip, f.Get("l4")); err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func hubblePort(v jsonrecord.Value) (uint16, error) {
 	if v.IsNull() {
 		return 0, nil
 	}
-	return parsePort(v.Number())
+	return parsePort(v.Bytes())
 }
 
 // asksByICMP reports whether a message of this type begins an exchange: an
@@ -216,9 +216,9 @@ func endpointCluster(end jsonrecord.Value) string {
 // pod says whose one end is; zero if it is no pod's.
 func (p *hubblePacket) pod(key string, local bool) event.PodRef {
 	end := p.flow.Get(key)
-	r := event.PodRef{Namespace: keep(bounded(end.String("namespace"), maxHost)), Pod: bounded(end.String("pod_name"), maxHost)}
+	r := event.PodRef{Namespace: bounded(end.String("namespace"), maxHost), Pod: bounded(end.String("pod_name"), maxHost)}
 	if owners := end.Array("workloads"); len(owners) > 0 {
-		w := event.ObjectRef{Kind: keep(bounded(owners[0].String("kind"), maxHost)), Name: bounded(owners[0].String("name"), maxHost)}
+		w := event.ObjectRef{Kind: bounded(owners[0].String("kind"), maxHost), Name: bounded(owners[0].String("name"), maxHost)}
 		if w.Name != "" {
 			w.Namespace = r.Namespace
 			r.Workload = w
@@ -268,11 +268,16 @@ func (p *hubblePacket) key() string {
 // enumName is a name of protobuf's, which encoders without its rules print as
 // a number. Unknown numbers, and the zero value, are "".
 func enumName(s string, names []string) string {
-	if n, err := strconv.Atoi(s); err == nil {
-		if n <= 0 || n >= len(names) {
-			return ""
+	if s == "" {
+		return ""
+	}
+	if c := s[0]; c <= '9' { // else it is surely a name, and no error need be made of it
+		if n, err := strconv.Atoi(s); err == nil {
+			if n <= 0 || n >= len(names) {
+				return ""
+			}
+			return names[n]
 		}
-		return names[n]
 	}
 	for _, n := range names[1:] {
 		if s == n {

@@ -60,9 +60,11 @@ func (t *openTable) add(key string, o opened) {
 }
 
 // take gives and forgets the connection key.
-func (t *openTable) take(key string) (opened, bool) {
-	e, ok := t.live[key]
-	delete(t.live, key)
+func (t *openTable) take(key []byte) (opened, bool) {
+	e, ok := t.live[string(key)]
+	if ok {
+		delete(t.live, string(key))
+	}
 	return e.opened, ok
 }
 

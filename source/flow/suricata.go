@@ -37,11 +37,14 @@ func SuricataEVE() *source.Format {
 var errNotEVE = errors.New("not an EVE record: no event_type")
 
 type eveDecoder struct {
-	out    *source.Output
-	outer  jsonrecord.Parser
-	inner  jsonrecord.Parser // of what Filebeat carries
-	parser *jsonrecord.Parser
-	asked  *askTable
+	out     *source.Output
+	outer   jsonrecord.Parser
+	inner   jsonrecord.Parser // of what Filebeat carries
+	parser  *jsonrecord.Parser
+	asked   *askTable
+	members jsonrecord.Members // of the record being read
+	head    eveHead            // of the same
+	key     []byte
 }
 
 // Flush implements source.Decoder: it tells what still waits for its second
@@ -83,6 +86,21 @@ func (d *eveDecoder) open(data []byte) (jsonrecord.Value, error) {
 	return v, nil
 }
 
+// eveNames are the keys of a record's own, and eve… their numbers.
+var eveNames = jsonrecord.NewNames("timestamp", "proto", "src_ip", "src_port", "dest_ip", "dest_port", "flow_id", "app_proto", "tx_id")
+
+const (
+	eveTimestamp = iota
+	eveProto
+	eveSrcIP
+	eveSrcPort
+	eveDestIP
+	eveDestPort
+	eveFlowID
+	eveAppProto
+	eveTxID
+)
+
 // record emits what one record says, or gives errNothing.
 func (d *eveDecoder) record(rec source.Record, v jsonrecord.Value) error {
 	kind := v.String("event_type")
@@ -101,7 +119,9 @@ func (d *eveDecoder) record(rec source.Record, v jsonrecord.Value) error {
 	default:
 		return errNothing
 	}
-	h := &eveHead{kind: kind, v: v, of: v.Get(kind)}
+	v.Members(eveNames, &d.members)
+	h := &d.head
+	*h = eveHead{kind: kind, v: &d.members, of: v.Get(kind)}
 	if err := h.read(); err != nil {
 		return err
 	}
@@ -111,60 +131,63 @@ func (d *eveDecoder) record(rec source.Record, v jsonrecord.Value) error {
 // eveHead is what records about traffic have in common.
 type eveHead struct {
 	kind     string
-	v, of    jsonrecord.Value // the record, and what it says of its kind
-	at       event.Time       // timestamp
-	flow     string           // flow_id, or else the ends
+	v        *jsonrecord.Members // the record
+	of       jsonrecord.Value    // what it says of its kind
+	at       event.Time          // timestamp
+	flow     string              // flow_id, or else the ends
 	proto    event.Protocol
 	src, dst netip.AddrPort
 }
 
 func (h *eveHead) read() (err error) {
-	if h.at, err = eveTime(h.v, "timestamp"); err != nil {
+	if h.at, err = eveTime("timestamp", h.v.Get(eveTimestamp)); err != nil {
 		return err
 	}
 	if !h.of.IsObject() {
 		return fmt.Errorf("event_type is %s, but there is no object %s", h.kind, h.kind)
 	}
-	h.proto = eveProtocol(h.v.String("proto"))
-	if h.src, err = h.end("src_ip", "src_port"); err != nil {
+	h.proto = eveProtocol(h.v.Get(eveProto).String())
+	if h.src, err = h.end(eveSrcIP, eveSrcPort); err != nil {
 		return err
 	}
-	if h.dst, err = h.end("dest_ip", "dest_port"); err != nil {
+	if h.dst, err = h.end(eveDestIP, eveDestPort); err != nil {
 		return err
 	}
-	if h.flow = bounded(h.v.Number("flow_id"), 32); h.flow == "" {
+	if h.flow = bounded(h.v.Get(eveFlowID).Number(), 32); h.flow == "" {
 		h.flow = string(h.proto) + "|" + h.src.String() + "|" + h.dst.String()
 	}
 	return nil
 }
 
-func (h *eveHead) end(host, port string) (netip.AddrPort, error) {
-	addr, err := parseAddr(h.v.String(host))
+func (h *eveHead) end(host, port int) (netip.AddrPort, error) {
+	addr, err := parseAddr(h.v.Get(host).String())
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("%s: %w", host, err)
+		return netip.AddrPort{}, fmt.Errorf("%s: %w", eveNames.Name(host), err)
 	}
 	var n uint16
 	if p := h.v.Get(port); !p.IsNull() && h.proto != "icmp" {
-		if n, err = parsePort(p.Number()); err != nil {
-			return netip.AddrPort{}, fmt.Errorf("%s: %w", port, err)
+		if n, err = parsePort(p.Bytes()); err != nil {
+			return netip.AddrPort{}, fmt.Errorf("%s: %w", eveNames.Name(port), err)
 		}
 	}
 	return netip.AddrPortFrom(addr, n), nil
 }
 
 // eveTime reads a time. Suricata prints "2026-11-21T22:26:40.100200+0000".
-func eveTime(v jsonrecord.Value, keys ...string) (event.Time, error) {
-	name := strings.Join(keys, ".")
-	text := v.String(keys...)
-	if text == "" {
+func eveTime(name string, v jsonrecord.Value) (event.Time, error) {
+	if !v.IsString() {
+		v = jsonrecord.Value{}
+	}
+	text := v.Bytes()
+	if len(text) == 0 {
 		return event.Time{}, fmt.Errorf("no time (%s)", name)
 	}
-	if !strings.Contains(text, "T") {
-		return event.Time{}, fmt.Errorf("%s: time %q is not ISO 8601 with an offset", name, clip(text))
+	if !hasT(text) {
+		return event.Time{}, fmt.Errorf("%s: time %q is not ISO 8601 with an offset", name, clip(string(text)))
 	}
 	t, err := parseTime(text)
 	if err == nil && t.At <= 0 {
-		err = fmt.Errorf("time %q is no time", clip(text))
+		err = fmt.Errorf("time %q is no time", clip(string(text)))
 	}
 	if err != nil {
 		return event.Time{}, fmt.Errorf("%s: %w", name, err)
@@ -189,13 +212,13 @@ func eveProtocol(s string) event.Protocol {
 // span is start and end of a flow. An end before the start, as after a change
 // of the clock, is unknown.
 func (h *eveHead) span() (start, end event.Time, err error) {
-	if start, err = eveTime(h.of, "start"); err != nil {
+	if start, err = eveTime("start", h.of.Get("start")); err != nil {
 		return start, end, fmt.Errorf("%s: %w", h.kind, err)
 	}
 	if h.of.Get("end").IsNull() {
 		return start, end, nil
 	}
-	if end, err = eveTime(h.of, "end"); err != nil {
+	if end, err = eveTime("end", h.of.Get("end")); err != nil {
 		return start, end, fmt.Errorf("%s: %w", h.kind, err)
 	}
 	if end.At < start.At {
@@ -212,11 +235,11 @@ func (h *eveHead) count(key string) int64 {
 }
 
 func (h *eveHead) service() string {
-	switch s := h.v.String("app_proto"); s {
+	switch s := h.v.Get(eveAppProto).String(); s {
 	case "failed", "unknown":
 		return ""
 	default:
-		return keep(bounded(s, 32))
+		return bounded(s, 32)
 	}
 }
 
@@ -229,19 +252,24 @@ func (d *eveDecoder) flow(rec source.Record, h *eveHead) error {
 	body := &event.Flow{
 		Protocol: h.proto, Src: h.src, Dst: h.dst, End: end,
 		BytesOut: h.count("bytes_toserver"), BytesIn: h.count("bytes_toclient"),
-		State: keep(bounded(h.of.String("state"), 32)), Service: h.service(),
+		State: bounded(h.of.String("state"), 32), Service: h.service(),
 		Answered: h.count("pkts_toclient") != 0,
 	}
 	if err := d.parser.Fault(); err != nil {
 		return err
 	}
-	d.out.Event(event.Event{Time: start, Record: h.at.At, Body: body}, h.key(start), rec.Span)
+	d.key = h.appendKey(d.key[:0], start)
+	d.out.Event(event.Event{Time: start, Record: h.at.At, Body: body}, d.key, rec.Span)
 	return nil
 }
 
 // key names the flow of a record by its kind, its id and a time of its own.
-func (h *eveHead) key(at event.Time) string {
-	return h.kind + "|" + h.flow + "|" + strconv.FormatInt(at.At, 10)
+func (h *eveHead) key(at event.Time) string { return string(h.appendKey(nil, at)) }
+
+func (h *eveHead) appendKey(b []byte, at event.Time) []byte {
+	b = append(append(b, h.kind...), '|')
+	b = append(append(b, h.flow...), '|')
+	return strconv.AppendInt(b, at.At, 10)
 }
 
 // netflow pairs the two directions of a flow. Suricata writes the one towards
@@ -268,7 +296,7 @@ func (d *eveDecoder) netflow(rec source.Record, h *eveHead) error {
 				b.Service = body.Service
 			}
 		}
-		d.out.Event(first.event, first.key, first.span, rec.Span)
+		d.out.Event(first.event, []byte(first.key), first.span, rec.Span)
 		return nil
 	}
 	e := event.Event{Time: start, Record: h.at.At, Body: body}
@@ -286,14 +314,14 @@ func (d *eveDecoder) message(rec source.Record, h *eveHead) error {
 	if h.kind == "tls" {
 		body = h.tls()
 	}
-	tx := bounded(h.v.Number("tx_id"), 32)
+	tx := bounded(h.v.Get(eveTxID).Number(), 32)
 	if err := d.parser.Fault(); err != nil {
 		return err
 	}
 	if body == nil {
 		return errNothing
 	}
-	d.out.Event(event.Event{Time: h.at, Body: body}, h.key(h.at)+"|"+tx, rec.Span)
+	d.out.Event(event.Event{Time: h.at, Body: body}, []byte(h.key(h.at)+"|"+tx), rec.Span)
 	return nil
 }
 
@@ -303,7 +331,7 @@ func (h *eveHead) http() event.Body {
 	url := h.of.String("url")
 	b := &event.HTTP{
 		Client: h.src, Server: h.dst, BytesOut: -1, BytesIn: h.count("length"),
-		Method: keep(bounded(h.of.String("http_method"), maxMethod)),
+		Method: bounded(h.of.String("http_method"), maxMethod),
 		Host:   hostOf(h.of.String("hostname")),
 		URI:    uriAsSent(url),
 		Agent:  bounded(h.of.String("http_user_agent"), maxAgent),
@@ -323,7 +351,7 @@ func (h *eveHead) tls() event.Body {
 	b := &event.TLS{
 		Client: h.src, Server: h.dst,
 		ServerName: domain(bounded(h.of.String("sni"), maxHost)),
-		Version:    keep(bounded(h.of.String("version"), 32)),
+		Version:    bounded(h.of.String("version"), 32),
 	}
 	if b.Version == "UNDETERMINED" {
 		b.Version = ""

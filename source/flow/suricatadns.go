@@ -55,7 +55,7 @@ func (d *eveDecoder) dns(rec source.Record, h *eveHead) error {
 			b.Type = asked.Type
 		}
 	}
-	d.out.Event(e, key, spans...)
+	d.out.Event(e, []byte(key), spans...)
 	return nil
 }
 

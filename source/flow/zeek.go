@@ -8,6 +8,7 @@ import (
 
 	"tidewaiter/event"
 	"tidewaiter/source"
+	"tidewaiter/source/jsonrecord"
 )
 
 // ZeekConn is Zeek's connection log as tab-separated text (conn.log).
@@ -194,8 +195,9 @@ var fieldNames = [numFields][]string{
 type row interface {
 	// text is the column's value without escapes. It is valid until the next
 	// record only.
-	text(f field) string
-	// list is the elements of a set or vector.
+	text(f field) []byte
+	// list is the elements of a set or vector. The slice is valid until the
+	// next record only.
 	list(f field) []string
 	// time reads a time; the zero Time if it is unset.
 	time(f field) (event.Time, error)
@@ -254,25 +256,31 @@ func isSSLLog(has func(field) bool) bool {
 	return has(fEstablished) || has(fSSLHistory) || has(fCipher) && has(fServerName) || has(fResumed) && has(fVersion)
 }
 
-// convert turns one row into an event and its native key. It fails with
+// convert turns one row into an event, and leaves its native key in c.key. It fails with
 // errNothing if the record is well-formed and of no use.
-func convert(r row, k kind) (event.Event, string, error) {
+func (c *converter) convert(r row, k kind) (event.Event, error) {
 	switch k {
 	case dns:
-		return dnsEvent(r)
+		return c.dnsEvent(r)
 	case http:
-		return httpEvent(r)
+		return c.httpEvent(r)
 	case ssl:
-		return sslEvent(r)
+		return c.sslEvent(r)
 	}
-	return connEvent(r)
+	return c.connEvent(r)
+}
+
+// converter makes events of rows.
+type converter struct {
+	words jsonrecord.Words
+	key   []byte // of the last event
 }
 
 // deliver accounts for one record.
-func deliver(out *source.Output, rec source.Record, e event.Event, key string, err error) {
+func (c *converter) deliver(out *source.Output, rec source.Record, e *event.Event, err error) {
 	switch {
 	case err == nil:
-		out.Event(e, key, rec.Span)
+		out.Event(*e, c.key, rec.Span)
 	case errors.Is(err, errNothing):
 		out.Skip()
 	default:
@@ -291,7 +299,7 @@ type head struct {
 	proto    event.Protocol
 }
 
-func readHead(r row) (head, error) {
+func (c *converter) readHead(r row) (head, error) {
 	var h head
 	var err error
 	if h.at, err = r.time(fTS); err != nil {
@@ -303,7 +311,7 @@ func readHead(r row) (head, error) {
 	if h.writeTS, err = r.time(fWriteTS); err != nil {
 		return h, err
 	}
-	h.proto = zeekProtocol(r.text(fProto), r.text(fIPProto))
+	h.proto = c.zeekProtocol(r.text(fProto), r.text(fIPProto))
 	if h.src, err = endpoint(r, fOrigHost, fOrigPort, h.proto); err != nil {
 		return h, err
 	}
@@ -315,7 +323,7 @@ func readHead(r row) (head, error) {
 // so is that of an ICMP message, where Zeek puts the type and code.
 func endpoint(r row, host, port field, proto event.Protocol) (netip.AddrPort, error) {
 	text := r.text(host)
-	if text == "" {
+	if len(text) == 0 {
 		return netip.AddrPort{}, fmt.Errorf("no address (%s)", fieldNames[host][0])
 	}
 	addr, err := parseAddr(text)
@@ -323,7 +331,7 @@ func endpoint(r row, host, port field, proto event.Protocol) (netip.AddrPort, er
 		return netip.AddrPort{}, err
 	}
 	var n uint16
-	if p := r.text(port); p != "" {
+	if p := r.text(port); len(p) > 0 {
 		if n, err = parsePort(p); err != nil {
 			return netip.AddrPort{}, err
 		}
@@ -336,15 +344,19 @@ func endpoint(r row, host, port field, proto event.Protocol) (netip.AddrPort, er
 
 // zeekProtocol takes Zeek's word for a protocol, or the protocol's number
 // where Zeek has no word for it (ip_proto, since Zeek 7).
-func zeekProtocol(name, number string) event.Protocol {
-	switch name {
-	case "tcp", "udp", "icmp":
-		return event.Protocol(name)
+func (c *converter) zeekProtocol(name, number []byte) event.Protocol {
+	switch string(name) {
+	case "tcp":
+		return "tcp"
+	case "udp":
+		return "udp"
+	case "icmp":
+		return "icmp"
 	case "", "unknown_transport":
 		if isDigits(number) && len(number) <= 3 {
 			return protocol(number)
 		}
 		return ""
 	}
-	return event.Protocol(keep(strings.ToLower(name)))
+	return event.Protocol(strings.ToLower(c.words.Of(name)))
 }

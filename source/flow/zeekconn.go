@@ -11,28 +11,29 @@ import (
 
 // connEvent reads one record of the connection log. Its key is the uid, which
 // Zeek draws at random for every connection, and the start.
-func connEvent(r row) (event.Event, string, error) {
-	h, err := readHead(r)
+func (c *converter) connEvent(r row) (event.Event, error) {
+	h, err := c.readHead(r)
 	if err != nil {
-		return event.Event{}, "", err
+		return event.Event{}, err
 	}
 	body := &event.Flow{
 		Protocol: h.proto, Src: h.src, Dst: h.dst,
-		State:   keep(r.text(fConnState)),
-		Service: keep(r.text(fService)),
+		State:   c.words.Of(r.text(fConnState)),
+		Service: c.words.Of(r.text(fService)),
 	}
 	body.Answered = answered(body.State)
 	if body.BytesOut, err = optionalCount(r, fOrigBytes); err != nil {
-		return event.Event{}, "", err
+		return event.Event{}, err
 	}
 	if body.BytesIn, err = optionalCount(r, fRespBytes); err != nil {
-		return event.Event{}, "", err
+		return event.Event{}, err
 	}
 	if body.End, err = later(h.at, r, fDuration); err != nil {
-		return event.Event{}, "", err
+		return event.Event{}, err
 	}
 	e := event.Event{Time: h.at, Record: recordTime(h, body.End), Body: body}
-	return e, connKey(r, h), nil
+	c.connKey(r, &h)
+	return e, nil
 }
 
 // recordTime is when Zeek wrote the record: what the record says itself, else
@@ -44,13 +45,16 @@ func recordTime(h head, end event.Time) int64 {
 	return end.At
 }
 
-func connKey(r row, h head) string {
-	ts := strconv.FormatInt(h.at.At, 10)
-	if uid := r.text(fUID); uid != "" {
-		return uid + "|" + ts
+// connKey begins a key with the connection.
+func (c *converter) connKey(r row, h *head) {
+	b := append(c.key[:0], r.text(fUID)...)
+	if len(b) == 0 {
+		// The uid column was removed: the ends stand in for it.
+		b = append(append(b, h.proto...), '|')
+		b = append(h.src.AppendTo(b), '|')
+		b = h.dst.AppendTo(b)
 	}
-	// The uid column was removed: the ends stand in for it.
-	return string(h.proto) + "|" + h.src.String() + "|" + h.dst.String() + "|" + ts
+	c.key = strconv.AppendInt(append(b, '|'), h.at.At, 10)
 }
 
 // answered is false for the states in which Zeek saw nothing from the other
@@ -67,7 +71,7 @@ func answered(state string) bool {
 
 func optionalCount(r row, f field) (int64, error) {
 	text := r.text(f)
-	if text == "" {
+	if len(text) == 0 {
 		return -1, nil
 	}
 	n, err := parseCount(text)
@@ -86,12 +90,12 @@ const maxSpan = 100 * 366 * 86400
 // is not known.
 func later(at event.Time, r row, f field) (event.Time, error) {
 	text := r.text(f)
-	if text == "" {
+	if len(text) == 0 {
 		return event.Time{}, nil
 	}
-	sec, err := strconv.ParseFloat(text, 64)
+	sec, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || math.IsNaN(sec) || math.Abs(sec) > maxSpan {
-		return event.Time{}, fmt.Errorf("%s: %q is not a number of seconds", fieldNames[f][0], clip(text))
+		return event.Time{}, fmt.Errorf("%s: %q is not a number of seconds", fieldNames[f][0], clip(string(text)))
 	}
 	nanos := int64(math.Round(sec * float64(event.Second)))
 	if nanos < 0 || at.At > math.MaxInt64-nanos {

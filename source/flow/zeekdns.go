@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 
@@ -10,45 +11,71 @@ import (
 // dnsEvent reads one record of the name query log. Several queries can share
 // a connection, and a client may use a transaction id again, so its key has
 // uid, transaction id, query and time.
-func dnsEvent(r row) (event.Event, string, error) {
-	h, err := readHead(r)
+func (c *converter) dnsEvent(r row) (event.Event, error) {
+	h, err := c.readHead(r)
 	if err != nil {
-		return event.Event{}, "", err
+		return event.Event{}, err
 	}
-	query := domain(r.text(fQuery))
+	query := c.domain(r.text(fQuery))
 	if query == "" {
-		return event.Event{}, "", errNothing // a message without a question
+		return event.Event{}, errNothing // a message without a question
 	}
 	answeredAt, err := later(h.at, r, fRTT)
 	if err != nil {
-		return event.Event{}, "", err
+		return event.Event{}, err
 	}
 	body := &event.DNS{
 		Client: h.src, Server: h.dst, Query: query,
-		Type: nameOr(r, fQTypeName, fQType, typeNames, "TYPE"),
-		Code: nameOr(r, fRCodeName, fRCode, codeNames, "RCODE"),
+		Type: c.nameOr(r, fQTypeName, fQType, typeNames, "TYPE"),
+		Code: c.nameOr(r, fRCodeName, fRCode, codeNames, "RCODE"),
 	}
 	for _, answer := range r.list(fAnswers) {
-		if a, err := netip.ParseAddr(answer); err == nil {
+		if a, ok := plainIPv4(answer); ok {
+			body.Addrs = append(body.Addrs, a)
+		} else if a, err := netip.ParseAddr(answer); err == nil {
 			body.Addrs = append(body.Addrs, a.Unmap())
 		} else if name := domain(answer); isHostName(name) {
 			body.Names = append(body.Names, name)
 		}
 	}
 	e := event.Event{Time: h.at, Record: recordTime(h, answeredAt), Body: body}
-	return e, connKey(r, h) + "|" + r.text(fTransID) + "|" + query, nil
+	c.connKey(r, &h)
+	c.key = append(append(c.key, '|'), r.text(fTransID)...)
+	c.key = append(append(c.key, '|'), query...)
+	return e, nil
 }
 
 // domain is a name in lower case (only ASCII letters have cases there, RFC
 // 4343) and without the final dot, not holding on to the record's memory.
 func domain(s string) string {
-	b := []byte(strings.TrimSuffix(s, "."))
+	if s = strings.TrimSuffix(s, "."); !hasCapital(s) {
+		return strings.Clone(s)
+	}
+	b := []byte(s)
 	for i, c := range b {
 		if c >= 'A' && c <= 'Z' {
 			b[i] = c + 'a' - 'A'
 		}
 	}
 	return string(b)
+}
+
+func hasCapital[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if s[i] >= 'A' && s[i] <= 'Z' {
+			return true
+		}
+	}
+	return false
+}
+
+// domain is domain for the name in a column.
+func (c *converter) domain(s []byte) string {
+	s = bytes.TrimSuffix(s, []byte{'.'})
+	if hasCapital(s) {
+		return domain(string(s))
+	}
+	return c.words.Of(s)
 }
 
 // isHostName reports whether s can be a host's name (RFC 1123, 2.1, with the
@@ -69,15 +96,15 @@ func isHostName(s string) bool {
 }
 
 // nameOr is the name in column f, or what the number in column n is called.
-func nameOr(r row, f, n field, names map[string]string, prefix string) string {
-	if s := r.text(f); s != "" {
-		return keep(s)
+func (c *converter) nameOr(r row, f, n field, names map[string]string, prefix string) string {
+	if s := r.text(f); len(s) > 0 {
+		return c.words.Of(s)
 	}
 	number := r.text(n)
-	if name, ok := names[number]; ok || !isDigits(number) {
+	if name, ok := names[string(number)]; ok || !isDigits(number) {
 		return name
 	}
-	return keep(prefix + number) // the notation of RFC 3597, section 5
+	return prefix + string(number) // the notation of RFC 3597, section 5
 }
 
 // typeNames and codeNames are the usual numbers of IANA's "DNS Parameters".

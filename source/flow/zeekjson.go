@@ -1,8 +1,9 @@
 package flow
 
 import (
+	"bytes"
 	"errors"
-	"strings"
+	"slices"
 
 	"tidewaiter/event"
 	"tidewaiter/source"
@@ -14,40 +15,55 @@ var errNotZeek = errors.New("not a record of a Zeek log: neither ts with uid nor
 
 // jsonRow is one JSON object. Values that are missing, null, or say "-" or
 // "(empty)" (converted from tab-separated logs) are unset.
-type jsonRow struct{ v jsonrecord.Value }
+type jsonRow struct{ members jsonrecord.Members }
+
+func (r *jsonRow) open(v jsonrecord.Value) { v.Members(jsonNames, &r.members) }
 
 // idKeys are the keys inside a nested id object.
-var idKeys = map[field]string{
+var idKeys = [numFields]string{
 	fOrigHost: "orig_h", fOrigPort: "orig_p", fRespHost: "resp_h", fRespPort: "resp_p",
 }
 
-func (r jsonRow) value(f field) jsonrecord.Value {
-	names := fieldNames[f]
-	if v := r.v.Get(names[0]); v.Exists() {
+// jsonNames are the key "id" and all of fieldNames, one field's after another's.
+var jsonNames = jsonrecord.NewNames(append([]string{"id"}, slices.Concat(fieldNames[:]...)...)...)
+
+// firstName is the number among jsonNames of each field's first name.
+var firstName = func() (first [numFields]int) {
+	n := 1
+	for f, names := range fieldNames {
+		first[f] = n
+		n += len(names)
+	}
+	return first
+}()
+
+func (r *jsonRow) value(f field) jsonrecord.Value {
+	first := firstName[f]
+	if v := r.members.Get(first); v.Exists() {
 		return v
 	}
-	if key, ok := idKeys[f]; ok {
-		if v := r.v.Get("id", key); v.Exists() {
+	if key := idKeys[f]; key != "" {
+		if v := r.members.Get(0).Get(key); v.Exists() {
 			return v
 		}
 	}
-	for _, n := range names[1:] {
-		if v := r.v.Get(n); v.Exists() {
+	for n := first + 1; n < first+len(fieldNames[f]); n++ {
+		if v := r.members.Get(n); v.Exists() {
 			return v
 		}
 	}
 	return jsonrecord.Value{}
 }
 
-func (r jsonRow) has(f field) bool { return !r.value(f).IsNull() }
+func (r *jsonRow) has(f field) bool { return !r.value(f).IsNull() }
 
-func (r jsonRow) text(f field) string { return set(r.value(f).Number()) }
+func (r *jsonRow) text(f field) []byte { return set(r.value(f).Bytes()) }
 
-func (r jsonRow) list(f field) []string {
+func (r *jsonRow) list(f field) []string {
 	elems := r.value(f).Strings()
 	kept := elems[:0]
 	for _, e := range elems {
-		if set(e) != "" {
+		if e != "-" && e != "(empty)" && e != "" {
 			kept = append(kept, e)
 		}
 	}
@@ -57,30 +73,32 @@ func (r jsonRow) list(f field) []string {
 // time reads a time. Zeek prints a number with up to six digits after the
 // point and without the zeros at its end, so a shorter fraction is no coarser
 // clock; more digits come from programs that printed the float again.
-func (r jsonRow) time(f field) (event.Time, error) {
+func (r *jsonRow) time(f field) (event.Time, error) {
 	v := r.value(f)
-	text := set(v.Number())
+	text := set(v.Bytes())
 	t, err := parseTime(text)
-	if err == nil && !v.IsString() && strings.Contains(text, ".") {
+	if err == nil && !v.IsString() && bytes.IndexByte(text, '.') >= 0 {
 		t.Res = event.Microsecond
 	}
 	return t, err
 }
 
-// set is s, or "" if it says that the value is not set.
-func set(s string) string {
-	if s == "-" || s == "(empty)" {
-		return ""
+// set is s, or nil if it says that the value is not set.
+func set(s []byte) []byte {
+	if string(s) == "-" || string(s) == "(empty)" {
+		return nil
 	}
 	return s
 }
 
 // kind tells the record's log.
-func (r jsonRow) kind() kind { return kindOf(r.text(fPath), r.has) }
+func (r *jsonRow) kind() kind { return kindOf(string(r.text(fPath)), r.has) }
 
 type jsonDecoder struct {
 	out    *source.Output
 	parser jsonrecord.Parser
+	row    jsonRow
+	converter
 }
 
 func newJSONDecoder(out *source.Output) source.Decoder { return &jsonDecoder{out: out} }
@@ -95,25 +113,26 @@ func (d *jsonDecoder) Decode(rec source.Record) {
 		d.out.Unreadable(rec, err)
 		return
 	}
-	r := jsonRow{v}
+	r := &d.row
+	r.open(v)
 	k := r.kind()
 	if k == other {
 		err = errNotZeek
 		if r.has(fPath) || r.has(fTS) && r.has(fUID) {
 			err = errNothing
 		}
-		d.deliver(rec, event.Event{}, "", err)
+		d.tell(rec, &event.Event{}, err)
 		return
 	}
-	e, key, err := convert(r, k)
-	d.deliver(rec, e, key, err)
+	e, err := d.convert(r, k)
+	d.tell(rec, &e, err)
 }
 
-// deliver accounts for one record, unless a key that was looked at stands in
-// it twice.
-func (d *jsonDecoder) deliver(rec source.Record, e event.Event, key string, err error) {
+// tell accounts for one record, which is unreadable if a key that was looked at
+// stands in it twice.
+func (d *jsonDecoder) tell(rec source.Record, e *event.Event, err error) {
 	if fault := d.parser.Fault(); fault != nil {
 		err = fault
 	}
-	deliver(d.out, rec, e, key, err)
+	d.deliver(d.out, rec, e, err)
 }

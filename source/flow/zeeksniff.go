@@ -21,6 +21,7 @@ const (
 func sniffTSV(head source.Sample, want kind) int {
 	l := newLayout()
 	var plain [][]string
+	var row tsvRow
 	for _, raw := range head.Lines {
 		line := string(raw)
 		if strings.HasPrefix(line, "#") {
@@ -28,10 +29,10 @@ func sniffTSV(head source.Sample, want kind) int {
 				break // it would forget what the header said
 			}
 			l.header(line)
-		} else if cells := strings.Split(line, l.separator); isBareHeader(cells) {
-			l.name(cells)
+		} else if row.split(raw, l.separator); row.isBareHeader() {
+			l.name(row.texts())
 		} else {
-			plain = append(plain, cells)
+			plain = append(plain, row.texts())
 		}
 		if l.known() {
 			return sureIf(l.kind == want, sureHeader)
@@ -82,7 +83,8 @@ func sniffJSON(head source.Sample, want kind) int {
 			continue
 		}
 		n++
-		if r := (jsonRow{v}); r.kind() == want && p.Fault() == nil {
+		var r jsonRow
+		if r.open(v); r.kind() == want && p.Fault() == nil {
 			hits++
 		}
 	}

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"tidewaiter/event"
 	"tidewaiter/source"
+	"tidewaiter/source/jsonrecord"
 )
 
 // errNoFields says why a line without a header cannot be read.
@@ -96,56 +98,75 @@ func (l *layout) header(line string) {
 	}
 }
 
+// tsvRow is one line, cut at the separators.
+type tsvRow struct {
+	layout *layout
+	line   []byte
+	cells  []cell
+	words  *jsonrecord.Words
+	elems  []string // of the last list
+}
+
+// cell is where a column stands in its line: without pointers, which the
+// collector would have to be told of.
+type cell struct{ start, end uint32 }
+
+func (r *tsvRow) cell(i int) []byte { return r.line[r.cells[i].start:r.cells[i].end] }
+
+// raw is a column as it was written, nil if it is unset.
+func (r *tsvRow) raw(f field) []byte {
+	i := r.layout.column[f]
+	if i < 0 {
+		return nil
+	}
+	if cell := r.cell(i); r.layout.isSet(cell) {
+		return cell
+	}
+	return nil
+}
+
 // isBareHeader reports whether the cells are column names without "#fields",
 // as zeek-cut -m prints them.
-func isBareHeader(cells []string) bool {
+func (r *tsvRow) isBareHeader() bool {
 	var ts, host bool
-	for _, c := range cells {
-		ts = ts || c == "ts"
-		host = host || c == "id.orig_h" || c == "id_orig_h"
+	for i, c := range r.cells {
+		switch int(c.end - c.start) {
+		case len("ts"):
+			ts = ts || string(r.cell(i)) == "ts"
+		case len("id.orig_h"):
+			host = host || string(r.cell(i)) == "id.orig_h" || string(r.cell(i)) == "id_orig_h"
+		}
 	}
 	return ts && host
 }
 
-// tsvRow is one line, cut at the separators.
-type tsvRow struct {
-	layout *layout
-	cells  []string
-}
+// isSet reports whether a cell has a value: it does not say unset or empty. A
+// string that happens to read "-" is escaped by Zeek.
+func (l *layout) isSet(cell []byte) bool { return string(cell) != l.unset && string(cell) != l.empty }
 
-func (r *tsvRow) raw(f field) string {
-	i := r.layout.column[f]
-	if i < 0 {
-		return ""
+func (r *tsvRow) text(f field) []byte {
+	raw := r.raw(f)
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw
 	}
-	return r.layout.value(r.cells[i])
+	return []byte(unescape(string(raw)))
 }
-
-// value is a cell's content, "" if it says unset or empty. A string that
-// happens to read "-" is escaped by Zeek.
-func (l *layout) value(cell string) string {
-	if cell == l.unset || cell == l.empty {
-		return ""
-	}
-	return cell
-}
-
-func (r *tsvRow) text(f field) string { return unescape(r.raw(f)) }
 
 func (r *tsvRow) list(f field) []string {
 	raw := r.raw(f)
-	if raw == "" {
+	if len(raw) == 0 {
 		return nil
 	}
 	// Zeek escapes the set separator inside an element, so cut first.
-	elems := strings.Split(raw, r.layout.set)
-	kept := elems[:0]
-	for _, e := range elems {
-		if e = r.layout.value(e); e != "" {
-			kept = append(kept, unescape(e))
+	r.elems = r.elems[:0]
+	for more := true; more; {
+		var e []byte
+		e, raw, more = bytes.Cut(raw, []byte(r.layout.set))
+		if r.layout.isSet(e) && len(e) > 0 {
+			r.elems = append(r.elems, unescape(r.words.Of(e)))
 		}
 	}
-	return kept
+	return r.elems
 }
 
 func (r *tsvRow) time(f field) (event.Time, error) { return parseTime(r.raw(f)) }
@@ -187,10 +208,13 @@ type tsvDecoder struct {
 	out    *source.Output
 	layout layout
 	row    tsvRow
+	converter
 }
 
 func newTSVDecoder(out *source.Output) source.Decoder {
-	return &tsvDecoder{out: out, layout: newLayout()}
+	d := &tsvDecoder{out: out, layout: newLayout()}
+	d.row.words = &d.words
+	return d
 }
 
 // Flush implements source.Decoder; nothing is held back.
@@ -198,21 +222,20 @@ func (*tsvDecoder) Flush() {}
 
 // Decode implements source.Decoder.
 func (d *tsvDecoder) Decode(rec source.Record) {
-	line := string(rec.Data)
-	if line != "" && line[0] == '#' {
-		d.layout.header(line)
+	if len(rec.Data) > 0 && rec.Data[0] == '#' {
+		d.layout.header(string(rec.Data))
 		d.out.Skip()
 		return
 	}
-	d.row.cells = splitInto(d.row.cells[:0], line, d.layout.separator)
-	if isBareHeader(d.row.cells) {
-		d.layout.name(d.row.cells)
+	d.row.split(rec.Data, d.layout.separator)
+	if d.row.isBareHeader() {
+		d.layout.name(d.row.texts())
 		d.out.Skip()
 		return
 	}
 	l := &d.layout
 	if !l.known() {
-		if l = defaultLayout(d.row.cells); l == nil {
+		if l = defaultLayout(d.row.texts()); l == nil {
 			d.out.Unreadable(rec, errNoFields)
 			return
 		}
@@ -231,19 +254,40 @@ func (d *tsvDecoder) line(rec source.Record, l *layout) {
 		d.out.Unreadable(rec, fmt.Errorf("line has %d columns, #fields names %d", len(d.row.cells), l.count))
 	default:
 		d.row.layout = l
-		e, key, err := convert(&d.row, l.kind)
-		deliver(d.out, rec, e, key, err)
+		e, err := d.convert(&d.row, l.kind)
+		d.deliver(d.out, rec, &e, err)
 	}
 }
 
-// splitInto is strings.Split into memory that is used again.
-func splitInto(cells []string, s, sep string) []string {
-	for {
-		i := strings.Index(s, sep)
-		if i < 0 {
-			return append(cells, s)
+// split cuts a line at its separators, as bytes.Split does.
+func (r *tsvRow) split(line []byte, sep string) {
+	r.line, r.cells = line, r.cells[:0]
+	begin := 0
+	if len(sep) == 1 {
+		mark := sep[0]
+		for i, c := range line {
+			if c == mark {
+				r.cells = append(r.cells, cell{uint32(begin), uint32(i)})
+				begin = i + 1
+			}
 		}
-		cells = append(cells, s[:i])
-		s = s[i+len(sep):]
+	} else {
+		for {
+			i := bytes.Index(line[begin:], []byte(sep))
+			if i < 0 {
+				break
+			}
+			r.cells = append(r.cells, cell{uint32(begin), uint32(begin + i)})
+			begin += i + len(sep)
+		}
 	}
+	r.cells = append(r.cells, cell{uint32(begin), uint32(len(line))})
+}
+
+func (r *tsvRow) texts() []string {
+	out := make([]string, len(r.cells))
+	for i := range r.cells {
+		out[i] = string(r.cell(i))
+	}
+	return out
 }

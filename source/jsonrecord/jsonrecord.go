@@ -3,8 +3,10 @@
 // reported and not silently chosen, bytes after the value are an error, and
 // numbers keep all their digits.
 //
-// In: the bytes of one record. Out: Values. The work is done by
-// valyala/fastjson; see docs/decisions/0003-json.md for why.
+// In: the bytes of one record. Out: Values. A record is checked whole, and cut
+// into nodes that point into it; text is made of a node when somebody asks.
+// valyala/fastjson says what is wrong with the others, and is what tests measure
+// this package by; see docs/decisions/0003-json.md for why.
 package jsonrecord
 
 import (
@@ -15,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/valyala/fastjson"
+	"github.com/valyala/fastjson/fastfloat"
 )
 
 // Errors that Parse and Parser.Fault wrap.
@@ -24,22 +27,33 @@ var (
 )
 
 // Parser parses records one after another and reuses its memory. A Value is
-// valid until the next Parse. Not safe for concurrent use. The zero Parser is
-// ready.
+// valid until the next Parse, and as long as the bytes that it was parsed from
+// are left as they are. Not safe for concurrent use. The zero Parser is ready.
 type Parser struct {
-	p     fastjson.Parser
-	fault error
+	scan    scanner
+	words   Words
+	scratch []byte  // a string without its escapes
+	values  []Value // what Array gave since Parse
+	fault   error
 }
 
 // Parse reads exactly one JSON value from b. It fails with ErrSyntax on
 // anything else, and on nesting deeper than 300.
 func (p *Parser) Parse(b []byte) (Value, error) {
-	p.fault = nil
-	v, err := p.p.ParseBytes(b)
-	if err != nil {
-		return Value{}, fmt.Errorf("%w: %s", ErrSyntax, clip(innermost(err.Error())))
+	p.fault, p.values = nil, p.values[:0:cap(p.values)]
+	if p.scan.scan(b) {
+		return Value{p, 0}, nil
 	}
-	return Value{v, p}, nil
+	return Value{}, whyNot(b)
+}
+
+// whyNot says what is wrong with a record.
+func whyNot(b []byte) error {
+	var p fastjson.Parser
+	if _, err := p.ParseBytes(b); err != nil {
+		return fmt.Errorf("%w: %s", ErrSyntax, clip(innermost(err.Error())))
+	}
+	return fmt.Errorf("%w: %d bytes", ErrSyntax, len(b)) // too many
 }
 
 // innermost is what a parser's message says at its end, without the values that
@@ -62,55 +76,86 @@ func (p *Parser) Fault() error { return p.fault }
 // Value is a JSON value inside the last parsed record. The zero Value stands
 // for a missing one; every method on it gives the zero answer.
 type Value struct {
-	v *fastjson.Value
-	p *Parser
+	p  *Parser // nil for a missing value
+	at uint32  // the value's node
+}
+
+func (v Value) node() *node { return &v.p.scan.nodes[v.at] }
+
+func (v Value) is(k kind) bool { return v.p != nil && v.node().kind == k }
+
+// raw is the text of a string or number as it was written.
+func (v Value) raw() []byte {
+	n := v.node()
+	return v.p.scan.b[n.start:n.end]
+}
+
+// bytes is the text of a string or number. It is valid until the next call.
+func (v Value) bytes() []byte {
+	if v.node().escaped {
+		v.p.scratch = unescape(v.p.scratch[:0], v.raw())
+		return v.p.scratch
+	}
+	return v.raw()
 }
 
 // Exists reports whether the value is there (null counts as there).
-func (v Value) Exists() bool { return v.v != nil }
+func (v Value) Exists() bool { return v.p != nil }
 
 // IsNull reports whether the value is missing or null.
-func (v Value) IsNull() bool { return v.v == nil || v.v.Type() == fastjson.TypeNull }
+func (v Value) IsNull() bool { return v.p == nil || v.node().kind == kindNull }
 
 // IsObject, IsArray and IsString report the value's type.
-func (v Value) IsObject() bool { return v.v != nil && v.v.Type() == fastjson.TypeObject }
+func (v Value) IsObject() bool { return v.is(kindObject) }
 
 // IsArray reports whether the value is an array.
-func (v Value) IsArray() bool { return v.v != nil && v.v.Type() == fastjson.TypeArray }
+func (v Value) IsArray() bool { return v.is(kindArray) }
 
 // IsString reports whether the value is a string.
-func (v Value) IsString() bool { return v.v != nil && v.v.Type() == fastjson.TypeString }
+func (v Value) IsString() bool { return v.is(kindString) }
 
 // Get follows object keys. It gives the zero Value if one is missing or an
 // intermediate value is no object.
 func (v Value) Get(keys ...string) Value {
-	cur := v.v
 	for _, key := range keys {
-		if cur == nil || cur.Type() != fastjson.TypeObject {
+		if !v.is(kindObject) {
 			return Value{}
 		}
-		cur = v.child(cur.GetObject(), key)
+		v = v.child(key)
 	}
-	return Value{cur, v.p}
+	return v
 }
 
-// child looks key up and notes a duplicate. fastjson's own look-up would take
-// the first in silence.
-func (v Value) child(o *fastjson.Object, key string) *fastjson.Value {
-	first := o.Get(key)
-	if first == nil {
-		return nil
+// child looks key up in an object and notes a duplicate: the first is given.
+func (v Value) child(key string) Value {
+	b, nodes := v.p.scan.b, v.p.scan.nodes
+	slot, o := slotOf(key), &nodes[v.at]
+	found := Value{}
+	if mark(slot)&(uint64(o.end)<<32|uint64(o.start)) == 0 {
+		return found
 	}
-	n := 0
-	o.Visit(func(k []byte, _ *fastjson.Value) {
-		if string(k) == key {
-			n++
+	for i, end := v.at+1, o.next; i < end; {
+		k := &nodes[i]
+		if k.slot == slot && !k.escaped && string(b[k.start:k.end]) == key || k.escaped && v.escapedKeyIs(i, key) {
+			if found.p != nil {
+				v.p.twice(key)
+				break
+			}
+			if found = (Value{v.p, i + 1}); !o.escaped {
+				break
+			}
 		}
-	})
-	if n > 1 && v.p.fault == nil {
-		v.p.fault = fmt.Errorf("%w: %q", ErrDuplicateKey, clip(key))
+		i = nodes[i+1].next
 	}
-	return first
+	return found
+}
+
+func (v Value) escapedKeyIs(at uint32, key string) bool { return string(Value{v.p, at}.bytes()) == key }
+
+func (p *Parser) twice(key string) {
+	if p.fault == nil {
+		p.fault = fmt.Errorf("%w: %q", ErrDuplicateKey, clip(key))
+	}
 }
 
 // String is the string at keys; "" if it is missing or no string.
@@ -119,20 +164,33 @@ func (v Value) String(keys ...string) string {
 	if !w.IsString() {
 		return ""
 	}
-	return string(w.v.GetStringBytes())
+	return w.text()
 }
+
+func (v Value) text() string { return v.p.words.Of(v.bytes()) }
+
+// Bytes is the text of a string or number at keys, nil for anything else. It
+// is valid until the next Parse, and must not be written to.
+func (v Value) Bytes(keys ...string) []byte {
+	w := v.Get(keys...)
+	switch {
+	case !w.is(kindString) && !w.is(kindNumber):
+		return nil
+	case w.node().escaped:
+		return unescape(nil, w.raw())
+	}
+	return w.raw()
+}
+
+// Is reports whether the value is the string s.
+func (v Value) Is(s string) bool { return v.IsString() && string(v.bytes()) == s }
 
 // Number is the number at keys as it was written, or a string holding it; ""
 // if it is neither. Times and ids are read from it without a float between.
 func (v Value) Number(keys ...string) string {
 	w := v.Get(keys...)
-	switch {
-	case w.v == nil:
-		return ""
-	case w.v.Type() == fastjson.TypeNumber:
-		return string(w.v.MarshalTo(nil))
-	case w.v.Type() == fastjson.TypeString:
-		return string(w.v.GetStringBytes())
+	if w.is(kindNumber) || w.is(kindString) {
+		return w.text()
 	}
 	return ""
 }
@@ -140,10 +198,15 @@ func (v Value) Number(keys ...string) string {
 // Int is the integer at keys, whether written as a number, a whole float or a
 // string. ok is false if it is none of these or does not fit.
 func (v Value) Int(keys ...string) (n int64, ok bool) {
-	s := v.Number(keys...)
-	if s == "" {
+	w := v.Get(keys...)
+	if !w.is(kindNumber) && !w.is(kindString) {
 		return 0, false
 	}
+	b := w.bytes()
+	if n, ok := shortInt(b); ok {
+		return n, true
+	}
+	s := string(b)
 	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
 		return n, true
 	}
@@ -154,24 +217,40 @@ func (v Value) Int(keys ...string) (n int64, ok bool) {
 	return int64(f), true
 }
 
-// Bool is the boolean at keys, false if it is missing or none.
-func (v Value) Bool(keys ...string) bool {
-	w := v.Get(keys...)
-	return w.v != nil && w.v.Type() == fastjson.TypeTrue
+// shortInt reads a number of digits only that surely fits.
+func shortInt(b []byte) (n int64, ok bool) {
+	if len(b) == 0 || len(b) > 18 {
+		return 0, false
+	}
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, true
 }
 
-// Array is the elements at keys, nil if it is no array.
+// Bool is the boolean at keys, false if it is missing or none.
+func (v Value) Bool(keys ...string) bool { return v.Get(keys...).is(kindTrue) }
+
+// Array is the elements at keys, nil if it is no array. The slice is valid
+// until the next Parse.
 func (v Value) Array(keys ...string) []Value {
 	w := v.Get(keys...)
 	if !w.IsArray() {
 		return nil
 	}
-	elems := w.v.GetArray()
-	out := make([]Value, len(elems))
-	for i, e := range elems {
-		out[i] = Value{e, v.p}
+	p := w.p
+	begin := len(p.values)
+	nodes := p.scan.nodes
+	for i, end := w.at+1, nodes[w.at].next; i < end; i = nodes[i].next {
+		p.values = append(p.values, Value{p, i})
 	}
-	return out
+	if len(p.values) == begin {
+		return []Value{}
+	}
+	return p.values[begin:len(p.values):len(p.values)]
 }
 
 // Strings is the strings at keys, leaving out elements of other types; a lone
@@ -179,12 +258,25 @@ func (v Value) Array(keys ...string) []Value {
 func (v Value) Strings(keys ...string) []string {
 	w := v.Get(keys...)
 	if w.IsString() {
-		return []string{string(w.v.GetStringBytes())}
+		return []string{w.text()}
 	}
-	var out []string
-	for _, e := range w.Array() {
-		if e.IsString() {
-			out = append(out, string(e.v.GetStringBytes()))
+	if !w.IsArray() {
+		return nil
+	}
+	nodes := w.p.scan.nodes
+	n := 0
+	for i, end := w.at+1, nodes[w.at].next; i < end; i = nodes[i].next {
+		if nodes[i].kind == kindString {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	out := make([]string, 0, n)
+	for i, end := w.at+1, nodes[w.at].next; i < end; i = nodes[i].next {
+		if nodes[i].kind == kindString {
+			out = append(out, Value{w.p, i}.text())
 		}
 	}
 	return out
@@ -196,7 +288,10 @@ func (v Value) Each(f func(key string, val Value), keys ...string) {
 	if !w.IsObject() {
 		return
 	}
-	w.v.GetObject().Visit(func(k []byte, e *fastjson.Value) { f(string(k), Value{e, v.p}) })
+	nodes := w.p.scan.nodes
+	for i, end := w.at+1, nodes[w.at].next; i < end; i = nodes[i+1].next {
+		f(Value{w.p, i}.text(), Value{w.p, i + 1})
+	}
 }
 
 // Map is the object at keys with its string values; other values are left out.
@@ -217,26 +312,26 @@ func (v Value) Map(keys ...string) map[string]string {
 // Any is the value as nil, bool, int64, float64, string, []any or map[string]any, for
 // conditions over plain events.
 func (v Value) Any() any {
-	if v.v == nil {
+	if v.p == nil {
 		return nil
 	}
-	switch v.v.Type() {
-	case fastjson.TypeTrue, fastjson.TypeFalse:
-		return v.v.Type() == fastjson.TypeTrue
-	case fastjson.TypeNumber:
+	switch v.node().kind {
+	case kindTrue, kindFalse:
+		return v.is(kindTrue)
+	case kindNumber:
 		if n, ok := v.Int(); ok {
 			return n
 		}
-		return v.v.GetFloat64()
-	case fastjson.TypeString:
+		return fastfloat.ParseBestEffort(string(v.raw()))
+	case kindString:
 		return v.String()
-	case fastjson.TypeArray:
+	case kindArray:
 		out := []any{}
 		for _, e := range v.Array() {
 			out = append(out, e.Any())
 		}
 		return out
-	case fastjson.TypeObject:
+	case kindObject:
 		m := map[string]any{}
 		v.Each(func(k string, e Value) { m[k] = e.Any() })
 		return m

@@ -120,3 +120,23 @@ func TestAnyIsThePlainValue(t *testing.T) {
 		t.Errorf("%#v, want %#v", got, want)
 	}
 }
+
+// Members say what Get says, of every key, at once.
+func TestMembersAreWhatGetGives(t *testing.T) {
+	keys := []string{"id", "", "missing", "deep", "idx", "xid", "aid", "stands twice", "i\"d"}
+	names := jsonrecord.NewNames(keys...)
+	var m jsonrecord.Members
+	for _, text := range []string{
+		`{}`, `[]`, `{"id":1,"":2,"deep":{"id":3},"idx":4,"xid":5,"aid":6,"i\"d":7}`, `{"\u0069d":1,"ID":2}`, `{"id":{"id":1,"id":2},"id":"b"}`,
+		`{"stands twice":1,"id":2,"stands tw\u0069ce":3,"stands twice":4}`,
+	} {
+		for i, key := range keys {
+			v, p := parse(t, text)
+			w, q := parse(t, text)
+			w.Members(names, &m)
+			if got, want := m.Get(i).Any(), v.Get(key).Any(); !reflect.DeepEqual(got, want) || p.Fault() == nil != (q.Fault() == nil) {
+				t.Errorf("%s, %q: %v and %v, want %v and %v", text, key, got, q.Fault(), want, p.Fault())
+			}
+		}
+	}
+}

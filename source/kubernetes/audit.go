@@ -44,6 +44,7 @@ type auditDecoder struct {
 	out    *source.Output
 	nested nested
 	refs   image.Parser
+	key    []byte
 }
 
 // Decode implements source.Decoder.
@@ -188,7 +189,8 @@ func (d *auditDecoder) deliver(rec source.Record, r *request, e event.Event, err
 	}
 	if d.out.Tells(rec, e.Body, err) {
 		e.Place = e.Place.Or(r.place)
-		d.out.Event(e, r.key(e.Body), rec.Span)
+		d.key = r.key(d.key[:0], e.Body)
+		d.out.Event(e, d.key, rec.Span)
 	}
 }
 

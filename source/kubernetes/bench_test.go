@@ -29,6 +29,10 @@ func benchEvents(n int64) string {
 	return strings.ReplaceAll(text, `"e-1"`, fmt.Sprintf(`"e-%d"`, n))
 }
 
+func benchPods(n int64) string {
+	return strings.ReplaceAll(printedPod(""), "p-1", fmt.Sprintf("p-%d", n)) + "\n"
+}
+
 // benchKubelet has the mix of a log at its usual verbosity.
 func benchKubelet(n int64) string {
 	at := event.Unix(received.At + n*1e9)
@@ -41,7 +45,7 @@ func BenchmarkDecode(b *testing.B) {
 	for _, c := range []struct {
 		format *source.Format
 		life   func(int64) string
-	}{{Audit(), benchAudit}, {Events(), benchEvents}, {Kubelet(), benchKubelet}} {
+	}{{Audit(), benchAudit}, {Events(), benchEvents}, {Pods(), benchPods}, {Kubelet(), benchKubelet}} {
 		sourcetest.Bench(b, c.format, sourcetest.Fill("", c.life))
 	}
 }

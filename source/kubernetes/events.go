@@ -113,7 +113,7 @@ func (d *eventsDecoder) tell(in envelope, v jsonrecord.Value) {
 	}
 	if d.out.Tells(in.rec, e.Body, err) {
 		e.Place = in.place
-		d.out.Event(e, cmp.Or(key, string(in.rec.Data)), in.rec.Span)
+		d.out.Event(e, []byte(cmp.Or(key, string(in.rec.Data))), in.rec.Span)
 	}
 }
 

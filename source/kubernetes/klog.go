@@ -59,7 +59,13 @@ func cutLinePrefix(line []byte) (linePrefix, []byte) {
 	}
 	var p linePrefix
 	head := string(line[:min(len(line), 256)])
-	words := strings.Fields(head)
+	var room [5]string // no prefix has more words that tell it
+	words := room[:0]
+	for word := range strings.FieldsSeq(head) {
+		if words = append(words, word); len(words) == len(room) {
+			break
+		}
+	}
 	used := 0
 	switch {
 	case len(words) > 3 && len(words[0]) == 3:

@@ -58,7 +58,7 @@ func (d *kubeletDecoder) Decode(rec source.Record) {
 		e.Time.Res = max(l.at.Res, event.Millisecond)
 		e.Time.At = (l.at.At - int64(l.latency)) / event.Millisecond * event.Millisecond
 	}
-	d.out.Event(e, strconv.FormatInt(l.at.At, 10)+"|"+l.text, rec.Span)
+	d.out.Event(e, []byte(strconv.FormatInt(l.at.At, 10)+"|"+l.text), rec.Span)
 }
 
 // kubeletLine is one line, taken apart.

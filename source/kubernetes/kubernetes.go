@@ -8,6 +8,7 @@
 package kubernetes
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -49,11 +50,11 @@ func statedTime(v jsonrecord.Value) (event.Time, error) {
 	if v.IsNull() {
 		return event.Time{}, nil
 	}
-	s := v.String()
 	if !v.IsString() {
 		return event.Time{}, errors.New("a time that is no string")
 	}
-	if s == "" || strings.HasPrefix(s, "0001-01-01T") {
+	s := v.Bytes()
+	if len(s) == 0 || bytes.HasPrefix(s, []byte("0001-01-01T")) {
 		return event.Time{}, nil
 	}
 	return event.ParseRFC3339(s)
@@ -65,6 +66,27 @@ func addresses(texts []string) []netip.Addr {
 	var out []netip.Addr
 	for _, s := range texts[:min(len(texts), maxAddresses)] {
 		if a, ok := address(s); ok {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// clientAddresses is addresses of a list, or of one that stands alone.
+func clientAddresses(v jsonrecord.Value) []netip.Addr {
+	if !v.IsArray() {
+		return addresses(v.Strings())
+	}
+	var out []netip.Addr
+	n := 0
+	for _, e := range v.Array() {
+		if !e.IsString() {
+			continue
+		}
+		if n++; n > maxAddresses {
+			break
+		}
+		if a, ok := address(e.String()); ok {
 			out = append(out, a)
 		}
 	}

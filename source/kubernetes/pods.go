@@ -76,7 +76,7 @@ func (d *podsDecoder) tell(rec source.Record, v jsonrecord.Value, parser *jsonre
 		return
 	}
 	key := cmp.Or(v.String("metadata", "uid"), string(rec.Data)) + "|" + v.String("metadata", "resourceVersion")
-	d.out.Event(event.Event{Time: at, Body: pod}, key, rec.Span)
+	d.out.Event(event.Event{Time: at, Body: pod}, []byte(key), rec.Span)
 }
 
 // sniffPods knows a pod by its kind, and a list by what is in it.

@@ -38,30 +38,90 @@ const (
 	responseComplete = "ResponseComplete"
 )
 
+// The keys of an audit.k8s.io record, and of the objectRef in it. A record is
+// asked for most of them, and may be of a few hundred bytes: they are found in
+// one pass.
+const (
+	keyID = iota
+	keyStage
+	keyVerb
+	keyURI
+	keyReceived
+	keyTimestamp
+	keyWritten
+	keyRef
+	keyStatus
+	keyUser
+	keyAs
+	keyClients
+	keyAgent
+	keySent
+	keyAnswered
+)
+
+const (
+	refGroup = iota
+	refResource
+	refSub
+	refNamespace
+	refName
+	refUID
+)
+
+var (
+	auditKeys = jsonrecord.NewNames("auditID", "stage", "verb", "requestURI", "requestReceivedTimestamp", "timestamp", "stageTimestamp",
+		"objectRef", "responseStatus", "user", "impersonatedUser", "sourceIPs", "userAgent", "requestObject", "responseObject")
+	refKeys = jsonrecord.NewNames("apiGroup", "resource", "subresource", "namespace", "name", "uid")
+)
+
 // read takes an audit.k8s.io record apart.
 func (r *request) read(v jsonrecord.Value) (err error) {
-	r.id, r.stage, r.verb, r.uri = v.String("auditID"), v.String("stage"), v.String("verb"), v.String("requestURI")
+	var m, ref jsonrecord.Members
+	v.Members(auditKeys, &m)
+	r.id, r.stage, r.verb, r.uri = m.Get(keyID).String(), m.Get(keyStage).String(), m.Get(keyVerb).String(), m.Get(keyURI).String()
 	switch {
 	case r.stage == "":
 		return errNoStage
 	case r.verb == "":
 		return errNoAuditVerb
 	}
-	if err := r.readTime(v); err != nil {
+	if err := r.readTime(&m); err != nil {
 		return err
 	}
-	ref := v.Get("objectRef")
-	r.group, r.resource, r.sub = ref.String("apiGroup"), ref.String("resource"), ref.String("subresource")
-	r.namespace, r.name, r.uid = ref.String("namespace"), ref.String("name"), ref.String("uid")
+	m.Get(keyRef).Members(refKeys, &ref)
+	r.group, r.resource, r.sub = ref.Get(refGroup).String(), ref.Get(refResource).String(), ref.Get(refSub).String()
+	r.namespace, r.name, r.uid = ref.Get(refNamespace).String(), ref.Get(refName).String(), ref.Get(refUID).String()
 	if !r.counts() {
 		return nil
 	}
-	if r.code, err = httpStatus(v.Get("responseStatus", "code")); err != nil {
+	if r.code, err = httpStatus(m.Get(keyStatus).Get("code")); err != nil {
 		return err
 	}
-	r.by = principal(v)
-	r.takeBodies(v.Get("requestObject"), v.Get("responseObject"))
+	if r.tellsNothing() {
+		touchPrincipal(&m)
+	} else {
+		r.by = principal(&m)
+	}
+	r.takeBodies(m.Get(keySent), m.Get(keyAnswered))
 	return nil
+}
+
+// tellsNothing reports whether it is sure that the request has no body: most
+// are readings, and the leases of controllers.
+func (r *request) tellsNothing() bool {
+	if r.sub == "" {
+		switch r.verb {
+		case "list", "watch", "deletecollection":
+			return true
+		}
+	}
+	switch r.group {
+	case "":
+		return r.resource != "pods" && r.resource != "bindings" && r.resource != "nodes" && workloads["/"+r.resource] == ""
+	case "rbac.authorization.k8s.io":
+		return grants[r.resource] == ""
+	}
+	return workloads[r.group+"/"+r.resource] == ""
 }
 
 // takeBodies keeps the objects that were sent and given back. An answer may be
@@ -86,19 +146,19 @@ func (r *request) takeBodies(sent, answered jsonrecord.Value) {
 // readTime reads when the request was received. In v1beta1 that may be told
 // only to the second, as timestamp. The time of the stage is when the record
 // was written.
-func (r *request) readTime(v jsonrecord.Value) (err error) {
-	if r.at, err = statedTime(v.Get("requestReceivedTimestamp")); err != nil {
+func (r *request) readTime(m *jsonrecord.Members) (err error) {
+	if r.at, err = statedTime(m.Get(keyReceived)); err != nil {
 		return fmt.Errorf("requestReceivedTimestamp: %w", err)
 	}
 	if r.at.IsZero() {
-		if r.at, err = statedTime(v.Get("timestamp")); err != nil {
+		if r.at, err = statedTime(m.Get(keyTimestamp)); err != nil {
 			return fmt.Errorf("timestamp: %w", err)
 		}
 	}
 	if r.at.IsZero() {
 		return fmt.Errorf("%w: want requestReceivedTimestamp, or timestamp in v1beta1", errNoTime)
 	}
-	written, err := statedTime(v.Get("stageTimestamp"))
+	written, err := statedTime(m.Get(keyWritten))
 	if err != nil {
 		return fmt.Errorf("stageTimestamp: %w", err)
 	}
@@ -123,18 +183,34 @@ func httpStatus(v jsonrecord.Value) (int, error) {
 
 // principal is who the request was made as. Under impersonation that is the
 // impersonated user; the one who did it stands behind.
-func principal(v jsonrecord.Value) event.Principal {
-	user := v.Get("user")
+func principal(m *jsonrecord.Members) event.Principal {
+	user := m.Get(keyUser)
 	p := event.Principal{
-		Clients: addresses(v.Strings("sourceIPs")),
-		Agent:   v.String("userAgent"),
+		Clients: clientAddresses(m.Get(keyClients)),
+		Agent:   m.Get(keyAgent).String(),
 	}
-	if as := v.Get("impersonatedUser"); as.IsObject() && as.String("username") != "" {
+	if as := m.Get(keyAs); as.IsObject() && as.String("username") != "" {
 		p.Behind = user.String("username")
 		user = as
 	}
 	p.Name, p.UID, p.Groups = user.String("username"), user.String("uid"), user.Strings("groups")
 	return p
+}
+
+// touchPrincipal looks at what principal looks at, and makes nothing of it: a
+// key that stands twice there is a fault of the record even if nobody cares for
+// its request.
+func touchPrincipal(m *jsonrecord.Members) {
+	user := m.Get(keyUser)
+	m.Get(keyClients)
+	m.Get(keyAgent)
+	if as := m.Get(keyAs); as.IsObject() && as.String("username") != "" {
+		user.Get("username")
+		user = as
+	}
+	user.Get("username")
+	user.Get("uid")
+	user.Get("groups")
 }
 
 // streams are the subresources whose requests last as long as somebody is in
@@ -149,14 +225,19 @@ func (r *request) counts() bool {
 	return r.stage == responseComplete || r.stage == responseStarted && streams[r.sub]
 }
 
-// key names the request, not its stage. A client may choose its auditID, so
+// key appends what names the request, not its stage. A client may choose its auditID, so
 // that alone could make one request pass for another's second delivery.
-func (r *request) key(body event.Body) string {
+func (r *request) key(b []byte, body event.Body) []byte {
 	if d, ok := body.(*event.HostDescription); ok {
 		// A node reports its addresses every few minutes: one fact, told again.
-		return fmt.Sprint("node|", d.Name, "|", d.InstanceID, "|", d.Addrs)
+		return fmt.Append(b, "node|", d.Name, "|", d.InstanceID, "|", d.Addrs)
 	}
-	return strings.Join([]string{r.id, r.at.String(), r.verb, r.uri, r.namespace, r.resource, r.name, r.sub}, "\x00")
+	b = append(append(b, r.id...), 0)
+	b = r.at.AppendTo(b)
+	for _, s := range [...]string{r.verb, r.uri, r.namespace, r.resource, r.name, r.sub} {
+		b = append(append(b, 0), s...)
+	}
+	return b
 }
 
 func (r *request) refused() bool { return r.code >= 400 }
@@ -167,7 +248,10 @@ func (r *request) dryRun() bool {
 	if streams[r.sub] {
 		return false
 	}
-	return r.dry || slices.Contains(r.query()["dryRun"], "All")
+	if r.dry || !strings.Contains(r.uri, "dryRun") && !strings.Contains(r.uri, "%") {
+		return r.dry // without an escape, an option stands there as it is called
+	}
+	return slices.Contains(r.query()["dryRun"], "All")
 }
 
 // query parses the query as the API server does: what is not well-formed is

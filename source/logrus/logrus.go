@@ -296,6 +296,9 @@ func (l *Line) Attr(name string) (string, error) {
 }
 
 func unquote(val []byte) (string, error) {
+	if s, ok := plainUnquote(val); ok {
+		return s, nil
+	}
 	s, err := strconv.Unquote(string(val))
 	if err != nil {
 		return "", fmt.Errorf("quoted value: %w", err)
@@ -303,15 +306,37 @@ func unquote(val []byte) (string, error) {
 	return s, nil
 }
 
+// plainUnquote is strconv.Unquote for printable ASCII in which only quotes and
+// backslashes are escaped. ok is false for the rest, right or wrong.
+func plainUnquote(val []byte) (s string, ok bool) {
+	if len(val) < 2 || val[0] != '"' || val[len(val)-1] != '"' {
+		return "", false
+	}
+	val = val[1 : len(val)-1]
+	var room [1024]byte
+	b := room[:0]
+	for i := 0; i < len(val); i++ {
+		c := val[i]
+		if c == '\\' && i+1 < len(val) && (val[i+1] == '"' || val[i+1] == '\\') {
+			i++
+			c = val[i]
+		} else if c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return "", false
+		}
+		b = append(b, c)
+	}
+	return string(b), true
+}
+
 // Time is when the line was written: by its own words, or by journald's if
 // those are complete. syslog's own form has neither year nor zone.
 func (l *Line) Time() (event.Time, error) {
 	if l.stamp != nil && !l.Relative {
-		stamp := string(l.stamp)
-		if day, clock, blank := strings.Cut(stamp, " "); blank { // CRI-O prints a blank for the T
-			stamp = day + "T" + clock
+		if bytes.IndexByte(l.stamp, ' ') < 0 {
+			return event.ParseRFC3339(l.stamp)
 		}
-		return event.ParseRFC3339(stamp)
+		day, clock, _ := strings.Cut(string(l.stamp), " ") // CRI-O prints a blank for the T
+		return event.ParseRFC3339(day + "T" + clock)
 	}
 	first, _, _ := strings.Cut(string(l.prefix), " ")
 	if at, err := event.ParseRFC3339(first); err == nil {
@@ -325,11 +350,11 @@ func (l *Line) Time() (event.Time, error) {
 	return event.At(t, event.FractionRes(first)), nil
 }
 
-// Key is the line's content without the prefix, so that one line delivered by
-// two ways is one record; with it if only the prefix tells the time.
-func (l *Line) Key() string {
-	if l.stamp != nil && !l.Relative {
-		return string(l.core)
+// AppendKey appends the line's content without the prefix, so that one line
+// delivered by two ways is one record; with it if only the prefix tells the time.
+func (l *Line) AppendKey(b []byte) []byte {
+	if l.stamp == nil || l.Relative {
+		b = append(append(b, l.prefix...), ": "...)
 	}
-	return string(l.prefix) + ": " + string(l.core)
+	return append(b, l.core...)
 }

@@ -142,7 +142,7 @@ func TestKey(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return l.Key()
+		return string(l.AppendKey(nil))
 	}
 	timed, bare := `time="`+stamp+`" msg=a`, "INFO[0012] a"
 	if key(timed) != key("May  4 08:09:10 h dockerd[7]: "+timed) {

@@ -164,7 +164,7 @@ func (d *decoder) deliver(rec source.Record, a action, err, fault error) {
 	}
 	switch {
 	case err == nil:
-		d.out.Event(event.Event{Time: a.at, Body: body, Place: a.place}, a.key, rec.Span)
+		d.out.Event(event.Event{Time: a.at, Body: body, Place: a.place}, []byte(a.key), rec.Span)
 	case errors.Is(err, errNothing):
 		d.out.Skip()
 	default:
