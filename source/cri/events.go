@@ -60,9 +60,9 @@ func (d *eventsDecoder) Decode(rec source.Record) {
 	}
 	key := v.String("containerId") + "|" + v.String("containerEventType") + "|" + v.Number("createdAt")
 	if status := d.status(v.Get("podSandboxStatus"), v.Array("containersStatuses")); status != nil {
-		d.out.Beside(event.Event{Time: e.Time, Body: status}, key+"|pod", rec.Span)
+		d.out.Beside(event.Event{Time: e.Time, Body: status}, []byte(key+"|pod"), rec.Span)
 	}
-	d.out.Event(e, key, rec.Span)
+	d.out.Event(e, []byte(key), rec.Span)
 }
 
 // read reads what happened; the body is nil for kinds of events that came
