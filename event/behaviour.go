@@ -100,6 +100,10 @@ type Flow struct {
 	// DstNames are the names that it knows the destination by.
 	SrcPod, DstPod PodRef
 	DstNames       []string
+	// SrcVM and DstVM are the machines at the ends, nil when not told. Seen is
+	// the interface at which a cloud saw the flow, when it does not tell which
+	// end that is: its address does.
+	SrcVM, DstVM, Seen *VMRef
 }
 
 // Kind implements Body.
@@ -112,8 +116,10 @@ type DNS struct {
 	Addrs          []netip.Addr // addresses in the answer
 	Names          []string     // names in the answer (CNAME and the like)
 	Code           string       // response code, such as "NOERROR"
-	// Of is whose query it was, when the sensor itself says so.
+	// Of is whose query it was, when the sensor itself says so; VM the machine
+	// that asked, nil when not told.
 	Of PodRef
+	VM *VMRef
 }
 
 // Kind implements Body.
