@@ -7,6 +7,7 @@ package app
 import (
 	"tidewaiter/source"
 	"tidewaiter/source/auditd"
+	"tidewaiter/source/cloudtrail"
 	"tidewaiter/source/containerd"
 	"tidewaiter/source/cri"
 	"tidewaiter/source/docker"
@@ -48,5 +49,7 @@ func Formats() []*source.Format {
 		flow.Hubble(),
 		flow.SuricataEVE(),
 		registry.Notifications(),
+		cloudtrail.Trail(),
+		cloudtrail.Descriptions(),
 	}
 }

@@ -76,6 +76,7 @@ const (
 	InstanceCommand   InstanceAction = "command"   // the cloud was asked to run something in it
 	InstanceExtension InstanceAction = "extension" // the same, by an extension that its agent runs
 	InstanceTag       InstanceAction = "tag"
+	InstanceGroup     InstanceAction = "group"    // something that launches machines was made or changed: a fleet, a scale set
 	InstanceTemplate  InstanceAction = "template" // a template for launches was written; there is no instance yet
 	InstanceDescribe  InstanceAction = "describe" // a look-up: timeless
 )
@@ -125,6 +126,8 @@ type Instance struct {
 	// publisher where that is told; Command what the cloud was asked to run.
 	Extension string
 	Command   []string
+	// Changed are the attributes that an update wrote, by their names.
+	Changed []string
 	// Profile is the identity that the machine itself has: an instance profile,
 	// a service account.
 	Profile string

@@ -63,7 +63,7 @@ func words() map[reflect.Type][]string {
 		reflect.TypeFor[event.APIVerb]():         texts(event.VerbCreate, event.VerbUpdate, event.VerbDelete),
 		reflect.TypeFor[event.ContainerKind]():   texts(event.MainContainer, event.InitContainer, event.EphemeralContainer),
 		reflect.TypeFor[event.InstanceAction](): texts(event.InstanceLaunch, event.InstanceStart, event.InstanceStop, event.InstanceReboot, event.InstanceTerminate, event.InstanceUpdate,
-			event.InstanceUserData, event.InstanceCommand, event.InstanceExtension, event.InstanceTag, event.InstanceTemplate, event.InstanceDescribe),
+			event.InstanceUserData, event.InstanceCommand, event.InstanceExtension, event.InstanceTag, event.InstanceGroup, event.InstanceTemplate, event.InstanceDescribe),
 		reflect.TypeFor[event.VMImageAction](): texts(event.VMImageCreate, event.VMImageRegister, event.VMImageCopy, event.VMImageImport, event.VMImageUpdate, event.VMImageShare,
 			event.VMImageUnshare, event.VMImageDeregister, event.VMImageTag, event.VMImageSearch, event.VMImageDescribe),
 		reflect.TypeFor[event.GuestStage](): texts(event.GuestBoot, event.GuestStored, event.GuestRun, event.GuestTraced, event.GuestExit, event.GuestDone),
