@@ -51,5 +51,10 @@ func Formats() []*source.Format {
 		registry.Notifications(),
 		cloudtrail.Trail(),
 		cloudtrail.Descriptions(),
+		flow.VPCFlow(),
+		flow.VPCFlowJSON(),
+		flow.GCPFlow(),
+		flow.AzureFlow(),
+		flow.NetFlow(),
 	}
 }
