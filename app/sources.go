@@ -13,6 +13,7 @@ import (
 	"tidewaiter/source/docker"
 	"tidewaiter/source/ebpf"
 	"tidewaiter/source/flow"
+	"tidewaiter/source/gcp"
 	"tidewaiter/source/kubernetes"
 	"tidewaiter/source/registry"
 )
@@ -56,5 +57,6 @@ func Formats() []*source.Format {
 		flow.GCPFlow(),
 		flow.AzureFlow(),
 		flow.NetFlow(),
+		gcp.Audit(),
 	}
 }
