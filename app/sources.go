@@ -7,6 +7,7 @@ package app
 import (
 	"tidewaiter/source"
 	"tidewaiter/source/auditd"
+	"tidewaiter/source/azure"
 	"tidewaiter/source/cloudtrail"
 	"tidewaiter/source/containerd"
 	"tidewaiter/source/cri"
@@ -58,5 +59,6 @@ func Formats() []*source.Format {
 		flow.AzureFlow(),
 		flow.NetFlow(),
 		gcp.Audit(),
+		azure.Activity(),
 	}
 }

@@ -21,6 +21,9 @@ type Held struct {
 	Key   string
 	Event event.Event
 	Spans []event.Span
+	// Steps are those of the act's records that came so far, in whatever words
+	// the decoder has for them.
+	Steps []string
 
 	over bool
 }
