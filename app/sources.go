@@ -17,6 +17,7 @@ import (
 	"tidewaiter/source/gcp"
 	"tidewaiter/source/kubernetes"
 	"tidewaiter/source/registry"
+	"tidewaiter/source/sysmon"
 )
 
 // Formats lists every log format that can be read. A new source is one line
@@ -60,5 +61,7 @@ func Formats() []*source.Format {
 		flow.NetFlow(),
 		gcp.Audit(),
 		azure.Activity(),
+		sysmon.XML(),
+		sysmon.JSON(),
 	}
 }

@@ -43,6 +43,12 @@ type Process struct {
 	// Of is whose it is then, as far as the source says.
 	Container string
 	Of        PodRef
+	// User is the account by name, where that is what the source tells.
+	User string
+	// ParentExe and ParentCommand are the parent's program and command line
+	// where the record itself tells them: the parent may have begun before
+	// anything was recorded.
+	ParentExe, ParentCommand string
 }
 
 // Kind implements Body.
@@ -117,9 +123,10 @@ type DNS struct {
 	Names          []string     // names in the answer (CNAME and the like)
 	Code           string       // response code, such as "NOERROR"
 	// Of is whose query it was, when the sensor itself says so; VM the machine
-	// that asked, nil when not told.
-	Of PodRef
-	VM *VMRef
+	// that asked, PID the process, as far as told.
+	Of  PodRef
+	VM  *VMRef
+	PID int
 }
 
 // Kind implements Body.
