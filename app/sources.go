@@ -15,6 +15,7 @@ import (
 	"tidewaiter/source/ebpf"
 	"tidewaiter/source/flow"
 	"tidewaiter/source/gcp"
+	"tidewaiter/source/guest"
 	"tidewaiter/source/kubernetes"
 	"tidewaiter/source/registry"
 	"tidewaiter/source/sysmon"
@@ -63,5 +64,8 @@ func Formats() []*source.Format {
 		azure.Activity(),
 		sysmon.XML(),
 		sysmon.JSON(),
+		guest.CloudInit(),
+		guest.Agents(),
+		guest.UserData(),
 	}
 }
