@@ -11,6 +11,7 @@ import (
 	"tidewaiter/source/cloudtrail"
 	"tidewaiter/source/containerd"
 	"tidewaiter/source/cri"
+	"tidewaiter/source/dns"
 	"tidewaiter/source/docker"
 	"tidewaiter/source/ebpf"
 	"tidewaiter/source/flow"
@@ -67,5 +68,7 @@ func Formats() []*source.Format {
 		guest.CloudInit(),
 		guest.Agents(),
 		guest.UserData(),
+		dns.Route53(),
+		dns.GoogleDNS(),
 	}
 }
