@@ -263,30 +263,37 @@ func (o oneByOne) Read(p []byte) (int, error) { return o.r.Read(p[:min(len(p), 1
 func FuzzFramers(f *testing.F) {
 	f.Add([]byte("{\"a\":1}\n[{\"b\":\n2}]\nx\n"), true)
 	f.Add([]byte("a\r\n\n\xff\x00\n"), false)
+	f.Add([]byte("{\"Records\":[{\"a\":1},\n{}]}\n{\"records\" : [{}]}"), true)
 	f.Fuzz(func(t *testing.T, data []byte, json bool) {
-		framing := Lines
 		if json {
-			framing = JSONValues
-		}
-		fr := newFramer(bytes.NewReader(data), framing)
-		at, line := int64(0), 0
-		for {
-			rec, err := fr.next()
-			if err != nil {
-				return
-			}
-			if rec.Offset < at || rec.Line < line || rec.Length != len(rec.Data) || len(rec.Data) == 0 {
-				t.Fatalf("record %+v after offset %d, line %d", rec, at, line)
-			}
-			if !bytes.Equal(data[rec.Offset:rec.Offset+int64(rec.Length)], rec.Data) {
-				t.Fatalf("offset %d does not cite %q", rec.Offset, rec.Data)
-			}
-			if n := 1 + bytes.Count(data[:rec.Offset], []byte{'\n'}); n != rec.Line {
-				t.Fatalf("record at offset %d is said to be on line %d, is on %d", rec.Offset, rec.Line, n)
-			}
-			at, line = rec.Offset+int64(rec.Length), rec.Line
+			fuzzFraming(t, data, JSONValues)
+			fuzzFraming(t, data, JSONLists)
+		} else {
+			fuzzFraming(t, data, Lines)
+			fuzzFraming(t, data, Whole)
 		}
 	})
+}
+
+func fuzzFraming(t *testing.T, data []byte, framing Framing) {
+	fr := newFramer(bytes.NewReader(data), framing)
+	at, line := int64(0), 0
+	for {
+		rec, err := fr.next()
+		if err != nil {
+			return
+		}
+		if rec.Offset < at || rec.Line < line || rec.Length != len(rec.Data) || len(rec.Data) == 0 {
+			t.Fatalf("record %+v after offset %d, line %d", rec, at, line)
+		}
+		if !bytes.Equal(data[rec.Offset:rec.Offset+int64(rec.Length)], rec.Data) {
+			t.Fatalf("offset %d does not cite %q", rec.Offset, rec.Data)
+		}
+		if n := 1 + bytes.Count(data[:rec.Offset], []byte{'\n'}); n != rec.Line {
+			t.Fatalf("record at offset %d is said to be on line %d, is on %d", rec.Offset, rec.Line, n)
+		}
+		at, line = rec.Offset+int64(rec.Length), rec.Line
+	}
 }
 
 func TestInventoryPlacesFiles(t *testing.T) {
