@@ -54,7 +54,8 @@ type VMRef struct {
 	// case with colons.
 	Interface, MAC string
 	// Project is the account, project or subscription that it is in, Zone the
-	// zone or region, Network the VPC and Subnet the part of it.
+	// zone or region, Network the VPC and Subnet the part of it. In Azure the
+	// interface and the networks are resource ids in lower case.
 	Project, Zone, Network, Subnet string
 }
 

@@ -135,7 +135,7 @@ type jsonFramer struct {
 	start  event.Span // where buf begins
 	size   int64      // bytes of the value, also those not kept
 	lists  bool       // objects that begin with a list are opened
-	inside int        // such objects that are open
+	inside bool       // in such a list
 }
 
 func (f *jsonFramer) next() (Record, error) {
@@ -172,12 +172,13 @@ func (f *jsonFramer) skipBetween() (byte, error) {
 		switch c {
 		case '\n':
 			f.line++
-		case ' ', '\t', '\r', ',', '[', ']', 0x1e: // 0x1e: RFC 7464 text sequences
-		case '}':
-			if f.inside == 0 {
-				return c, f.r.UnreadByte()
+		case ' ', '\t', '\r', ',', '[', 0x1e: // 0x1e: RFC 7464 text sequences
+		case ']':
+			if f.inside {
+				f.offset++
+				f.leave()
+				continue
 			}
-			f.inside--
 		default:
 			if err := f.r.UnreadByte(); err != nil || !f.lists || c != '{' || !f.enter() {
 				return c, err
@@ -189,7 +190,7 @@ func (f *jsonFramer) skipBetween() (byte, error) {
 }
 
 // listHead is how an object begins that is opened.
-var listHead = regexp.MustCompile(`^\{\s*"[Rr]ecords"\s*:\s*\[`)
+var listHead = regexp.MustCompile(`^\{\s*"(?:[Rr]ecords|Events|Images|Reservations|InstanceImageMetadata)"\s*:\s*\[`)
 
 // enter passes over the head of an object that begins with a list.
 func (f *jsonFramer) enter() bool {
@@ -200,9 +201,37 @@ func (f *jsonFramer) enter() bool {
 	}
 	f.line += bytes.Count(head[:n], []byte{'\n'})
 	f.offset += int64(n)
-	f.inside++
+	f.inside = true
 	_, err := f.r.Discard(n)
 	return err == nil
+}
+
+// leave passes over what follows a list in its object, such as the token of the
+// next page. Like readObject it ends early at what looks like a new object.
+func (f *jsonFramer) leave() {
+	f.inside = false
+	scan := objectScan{depth: 1}
+	for {
+		if _, err := f.r.Peek(1); err != nil {
+			return
+		}
+		chunk, err := f.r.Peek(f.r.Buffered())
+		if err != nil {
+			return
+		}
+		n, ended := scan.over(chunk)
+		lineEnd := chunk[n-1] == '\n'
+		if lineEnd {
+			f.line++
+		}
+		f.offset += int64(n)
+		if _, err := f.r.Discard(n); err != nil || ended {
+			return
+		}
+		if next, err := f.r.Peek(1); lineEnd && err == nil && next[0] == '{' {
+			return
+		}
+	}
 }
 
 // readObject reads one balanced object. A record that was cut off must not

@@ -42,9 +42,10 @@ const (
 	// JSONValues: JSON values one after another, one to a line or printed over
 	// many, bare or as the elements of an array.
 	JSONValues
-	// JSONLists: as JSONValues. An object that begins with a list under
-	// "records" or "Records" stands for the list's elements, so that a file of
-	// any size is read although it is one object.
+	// JSONLists: as JSONValues. An object that begins with a list under one of
+	// the clouds' names for it ("Records", "records", "Events", "Images", …)
+	// stands for the list's elements, so that a file of any size is read
+	// although it is one object.
 	JSONLists
 	// Whole: the whole input is one record.
 	Whole

@@ -380,6 +380,8 @@ func TestAnObjectThatBeginsWithAListIsOpened(t *testing.T) {
 		`{"Records":[{"a":1},{"b":[{}]}]}`:                                    {`{"a":1}`, `{"b":[{}]}`},
 		"{ \"records\" :\n[\n{\"a\":1}\n,\n{\"b\":2}\n]\n}\n{\"c\":3}":        {`{"a":1}`, `{"b":2}`, `{"c":3}`},
 		`{"records":[]}{"records":[{"a":{"records":[1]}}]}`:                   {`{"a":{"records":[1]}}`},
+		`{"Events":[{"a":1}],"NextToken":"}{","x":{"y":[]}} {"b":2}`:          {`{"a":1}`, `{"b":2}`},
+		"{\"Events\":[{\"a\":1}],\n\"NextToken\":\n{\"b\":2}":                 {`{"a":1}`, `{"b":2}`},
 		`{"more":1,"records":[{"a":1}]}`:                                      {`{"more":1,"records":[{"a":1}]}`},
 		`{"Records":[{"a":1},{"b":`:                                           {`{"a":1}`, `{"b":`},
 		"}\n{\"a\":1}":                                                        {"}", `{"a":1}`},

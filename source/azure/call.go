@@ -211,7 +211,7 @@ func (c *call) machine(b *event.Instance, body jsonrecord.Value) {
 	}
 	for _, n := range p.Array("networkProfile", "networkInterfaces") {
 		id := strings.ToLower(n.String("id"))
-		if id != "" && !slices.ContainsFunc(b.Interfaces, func(i event.VMInterface) bool { return i.ID == id }) {
+		if id != "" && len(b.Interfaces) < maxInterfaces && !slices.ContainsFunc(b.Interfaces, func(i event.VMInterface) bool { return i.ID == id }) {
 			b.Interfaces = append(b.Interfaces, event.VMInterface{ID: id})
 		}
 	}
@@ -223,6 +223,10 @@ func (c *call) machine(b *event.Instance, body jsonrecord.Value) {
 		b.Lifecycle = "spot"
 	}
 }
+
+// maxInterfaces bounds the interfaces of one machine; Azure gives none more
+// than 8.
+const maxInterfaces = 64
 
 // maxText bounds a text that is kept, in bytes.
 const maxText = 64 << 10

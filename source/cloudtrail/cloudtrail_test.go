@@ -248,7 +248,9 @@ func TestDescriptions(t *testing.T) {
 	}
 	sourcetest.CheckEvent(t, events[0], event.Time{}, &event.VMImage{Action: event.VMImageDescribe, ID: "ami-1", Owner: "9", Public: true, Allowed: "false"})
 	sourcetest.CheckEvent(t, events[1], event.Time{}, &event.Instance{Action: event.InstanceDescribe, ID: "i-1", Image: "ami-1", Zone: "us-east-1a"})
-	sourcetest.Check(t, Descriptions(), `{"Images":[]}`, sourcetest.Want{})
+	if events, tally := sourcetest.Decode(t, Descriptions(), `{"Images":[]}`); len(events) != 0 || tally.Unreadable != 0 {
+		t.Errorf("nothing was found: %+v", tally)
+	}
 	sourcetest.Check(t, Descriptions(), `{"Volumes":[{}]}`, sourcetest.Want{Fault: "no answer of EC2"})
 }
 

@@ -20,7 +20,7 @@ func Descriptions() *source.Format {
 		Name:    "ec2-describe",
 		Title:   "aws ec2 describe-images, describe-instances, describe-instance-image-metadata (JSON)",
 		Source:  event.EC2,
-		Framing: source.JSONValues,
+		Framing: source.JSONLists,
 		Sniff:   sniffDescriptions,
 		New:     func(out *source.Output) source.Decoder { return &describer{out: out} },
 	}

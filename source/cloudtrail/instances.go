@@ -59,20 +59,21 @@ func (c *call) instance(action event.InstanceAction) *event.Instance {
 // for what was asked in vain. The answer tells the image also where the request
 // names a template.
 func (c *call) launched() []event.Body {
-	var bodies []event.Body
+	asked := c.requested()
 	list := items(c.said, "instancesSet")
-	if c.failure != "" {
-		list = nil
+	if c.failure != "" || len(list) == 0 {
+		return []event.Body{asked}
 	}
-	for _, item := range list {
+	bodies := make([]event.Body, len(list))
+	for i, item := range list {
 		b := c.asInAnswer(item)
-		c.asInRequest(b)
-		bodies = append(bodies, b)
-	}
-	if len(bodies) == 0 {
-		b := c.instance(event.InstanceLaunch)
-		c.asInRequest(b)
-		bodies = append(bodies, b)
+		b.Image, b.Type, b.Zone, b.Profile = cmp.Or(b.Image, asked.Image), cmp.Or(b.Type, asked.Type), cmp.Or(b.Zone, asked.Zone), cmp.Or(b.Profile, asked.Profile)
+		b.Lifecycle, b.Template, b.Count, b.UserData = cmp.Or(b.Lifecycle, asked.Lifecycle), asked.Template, asked.Count, asked.UserData
+		if b.Tags == nil {
+			b.Tags = asked.Tags
+		}
+		named(b)
+		bodies[i] = b
 	}
 	return bodies
 }
@@ -100,12 +101,16 @@ func (c *call) asInAnswer(item jsonrecord.Value) *event.Instance {
 	return b
 }
 
+// maxAddrs bounds the addresses of one interface that are compared; EC2 gives
+// none more than 50 of a kind.
+const maxAddrs = 256
+
 func networkCard(v jsonrecord.Value) event.VMInterface {
 	card := event.VMInterface{ID: v.String("networkInterfaceId"), MAC: strings.ToLower(v.String("macAddress")), Network: v.String("vpcId"), Subnet: v.String("subnetId")}
 	card.Addrs = addrs(v.String("privateIpAddress"))
 	for _, a := range items(v, "privateIpAddressesSet") {
 		for _, own := range addrs(a.String("privateIpAddress")) {
-			if !slices.Contains(card.Addrs, own) {
+			if len(card.Addrs) < maxAddrs && !slices.Contains(card.Addrs, own) {
 				card.Addrs = append(card.Addrs, own)
 			}
 		}
@@ -117,18 +122,19 @@ func networkCard(v jsonrecord.Value) event.VMInterface {
 	return card
 }
 
-// asInRequest fills in what only the request tells, or the answer left out.
-func (c *call) asInRequest(b *event.Instance) {
+// requested is what was asked for.
+func (c *call) requested() *event.Instance {
+	b := c.instance(event.InstanceLaunch)
 	for _, item := range items(c.asked, "instancesSet") {
 		b.Image = cmp.Or(b.Image, ami(item, "imageId"))
-		if n, ok := item.Int("maxCount"); ok && n > 0 {
+		if n, ok := item.Int("maxCount"); ok && n > 0 && b.Count < 1<<20 {
 			b.Count += int(min(n, 1<<20))
 		}
 	}
-	b.Type = cmp.Or(b.Type, c.asked.String("instanceType"))
-	b.Zone = cmp.Or(b.Zone, c.asked.String("availabilityZone"), c.asked.String("placement", "availabilityZone"))
-	b.Profile = cmp.Or(b.Profile, c.asked.String("iamInstanceProfile", "arn"), c.asked.String("iamInstanceProfile", "name"))
-	b.Lifecycle = cmp.Or(b.Lifecycle, c.asked.String("instanceMarketOptions", "marketType"))
+	b.Type = c.asked.String("instanceType")
+	b.Zone = cmp.Or(c.asked.String("availabilityZone"), c.asked.String("placement", "availabilityZone"))
+	b.Profile = cmp.Or(c.asked.String("iamInstanceProfile", "arn"), c.asked.String("iamInstanceProfile", "name"))
+	b.Lifecycle = c.asked.String("instanceMarketOptions", "marketType")
 	b.UserData = userData(c.asked.Get("userData"))
 	b.Template = templateName(c.asked.Get("launchTemplate"), "launchTemplateId", "launchTemplateName", "version")
 	for _, spec := range items(c.asked, "tagSpecificationSet") {
@@ -137,6 +143,7 @@ func (c *call) asInRequest(b *event.Instance) {
 		}
 	}
 	named(b)
+	return b
 }
 
 // named takes from the tags what AWS itself puts there.
@@ -186,7 +193,7 @@ func products(list []jsonrecord.Value, key string) string {
 	return strings.Join(codes, ",")
 }
 
-// named are the machines that a call names.
+// machines are those that a call names.
 func (c *call) machines() []string {
 	var ids []string
 	for _, item := range items(c.asked, "instancesSet") {

@@ -80,7 +80,7 @@ type azureMinute struct {
 func (d *azureFlowDecoder) tell(rec source.Record, e envelope.Opened) {
 	m := azureMinute{mac: macAddress(e.String("macAddress")), flows: map[string]*event.Event{}}
 	target := strings.ToLower(cmp.Or(e.String("targetResourceID"), e.String("resourceId"), e.String("flowLogResourceID")))
-	m.where = event.VMRef{Resource: target, Project: azurePart(target, "subscriptions"), Network: azurePart(target, "virtualnetworks"), Subnet: azurePart(target, "subnets"), Interface: azurePart(target, "networkinterfaces")}
+	m.where = event.VMRef{Project: azurePart(target, "subscriptions"), Network: azureUpTo(target, "virtualnetworks"), Subnet: azureUpTo(target, "subnets"), Interface: azureUpTo(target, "networkinterfaces")}
 	err := m.read(e.Value)
 	written, errTime := gcpTime(e.Get("time"))
 	if err = cmp.Or(e.Parser.Fault(), err, errTime); err != nil {
@@ -239,6 +239,15 @@ func azurePart(id, typ string) string {
 	}
 	name, _, _ := strings.Cut(rest, "/")
 	return name
+}
+
+// azureUpTo is a resource id in lower case up to the name behind a type.
+func azureUpTo(id, typ string) string {
+	name := azurePart(id, typ)
+	if name == "" {
+		return ""
+	}
+	return id[:strings.Index(id, "/"+typ+"/")] + "/" + typ + "/" + name
 }
 
 // macAddress puts colons into an address that Azure prints without.

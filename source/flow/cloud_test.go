@@ -144,7 +144,7 @@ func TestGCPFlow(t *testing.T) {
 
 func TestAzureFlow(t *testing.T) {
 	at := seconds(1795300000)
-	vm := &event.VMRef{Resource: "/subscriptions/s-1/resourcegroups/rg/providers/microsoft.network/networksecuritygroups/nsg", MAC: "02:aa:00:00:00:01", Project: "s-1"}
+	vm := &event.VMRef{MAC: "02:aa:00:00:00:01", Project: "s-1"}
 	want := &event.Flow{Protocol: "tcp", Src: ends("10.5.0.5:56689"), Dst: ends("203.0.113.66:4444"), End: seconds(1795300060), BytesOut: 9000, BytesIn: 9900, State: "A,C", Answered: true, SrcVM: vm}
 	v1 := *want
 	v1.End, v1.BytesOut, v1.BytesIn, v1.State = event.Time{}, -1, -1, "A"
@@ -167,8 +167,11 @@ func TestAzureFlow(t *testing.T) {
 	if len(events) != 2 || tally.Beside != 1 || events[0].Place.Account != "s-1" {
 		t.Fatalf("%+v %+v", events, tally)
 	}
+	if nic := azureUpTo("/subscriptions/s/providers/microsoft.network/networkinterfaces/nic/x", "networkinterfaces"); nic != "/subscriptions/s/providers/microsoft.network/networkinterfaces/nic" {
+		t.Error(nic)
+	}
 	milli := event.Time{At: 1795300000_100 * event.Millisecond, Res: event.Millisecond}
-	ref := &event.VMRef{Resource: "/subscriptions/s-1/resourcegroups/rg/providers/microsoft.network/virtualnetworks/vnet-1", MAC: "02:aa:00:00:00:01", Project: "s-1", Network: "vnet-1"}
+	ref := &event.VMRef{MAC: "02:aa:00:00:00:01", Project: "s-1", Network: "/subscriptions/s-1/resourcegroups/rg/providers/microsoft.network/virtualnetworks/vnet-1"}
 	sourcetest.CheckEvent(t, events[0], milli, &event.Flow{Protocol: "tcp", Src: ends("10.5.0.5:56689"), Dst: ends("203.0.113.66:4444"), End: event.Time{At: milli.At + 60*event.Second, Res: milli.Res}, BytesOut: 767, BytesIn: 1580, State: "E", Answered: true, SrcVM: ref})
 	sourcetest.CheckEvent(t, events[1], milli, &event.Flow{Protocol: "tcp", Src: ends("203.0.113.7:50000"), Dst: ends("10.5.0.5:22"), State: "D", DstVM: ref})
 }

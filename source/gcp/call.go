@@ -157,6 +157,9 @@ var bootKeys = []string{"startup-script", "startup-script-url", "user-data", "sh
 // most 256 KiB.
 const maxScript = 64 << 10
 
+// maxKeys bounds the names of other keys that are kept.
+const maxKeys = 256
+
 // metadata reads what a request, or what the log tells of the change that it
 // made, says of metadata: what runs at a boot, and the other keys.
 func (c *call) metadata(items []jsonrecord.Value) (data event.UserData, others []string, group string) {
@@ -171,7 +174,7 @@ func (c *call) metadata(items []jsonrecord.Value) (data event.UserData, others [
 			}
 		case key == "created-by":
 			group = image.GCPPath(value)
-		case key != "" && !slices.Contains(others, key):
+		case key != "" && len(others) < maxKeys && !slices.Contains(others, key):
 			others = append(others, key)
 		}
 	}
