@@ -210,6 +210,8 @@ func sniffAgents(head source.Sample) int {
 		return bytes.Contains(l, []byte("google_metadata_script_runner")) || bytes.Contains(l, []byte("GCEMetadataScripts"))
 	}) > 20:
 		return 80
+	case has("google_metadata_script_runner[") || has("google_metadata_script_runner: ") || has("GCEMetadataScripts: "):
+		return 55 // some lines of a machine's whole log
 	case has(" ExtHandler ") && head.Share(func(l []byte) bool {
 		return bytes.Contains(l, []byte(" INFO ")) || bytes.Contains(l, []byte(" WARNING "))
 	}) > 50:
