@@ -38,7 +38,10 @@ func (f *fields) add(v jsonrecord.Value) {
 			f.twice = fmt.Errorf("%w: %q", jsonrecord.ErrDuplicateKey, clip(key))
 		}
 		seen[key] = true
-		name := strings.ToLower(strings.NewReplacer("_", "", "@", "").Replace(key))
+		name := strings.ToLower(key)
+		if strings.ContainsAny(name, "_@") {
+			name = strings.ReplaceAll(strings.ReplaceAll(name, "_", ""), "@", "")
+		}
 		if before, known := f.byName[name]; !known || before.IsNull() {
 			f.byName[name] = val
 		}

@@ -64,10 +64,12 @@ type vpcDecoder struct {
 // Decode implements source.Decoder.
 func (d *vpcDecoder) Decode(rec source.Record) {
 	fields := strings.Fields(string(rec.Data))
-	if names := vpcHeader(fields); names != nil {
-		d.columns = names
-		d.out.Skip()
-		return
+	if mayBeHeader(rec.Data) {
+		if names := vpcHeader(fields); names != nil {
+			d.columns = names
+			d.out.Skip()
+			return
+		}
 	}
 	if len(fields) == len(d.columns)+1 {
 		if _, err := event.ParseRFC3339(fields[0]); err == nil {
@@ -86,6 +88,12 @@ func (d *vpcDecoder) Decode(rec source.Record) {
 		}
 		return ""
 	})
+}
+
+// mayBeHeader is a quick look: a header names an address, the status, or the
+// start.
+func mayBeHeader(line []byte) bool {
+	return bytes.Contains(line, []byte("addr")) || bytes.Contains(line, []byte("Addr")) || bytes.Contains(line, []byte("status")) || bytes.Contains(line, []byte("start"))
 }
 
 // vpcHeader gives the names of the columns, nil if it is no header.
@@ -109,7 +117,18 @@ func vpcHeader(fields []string) []string {
 // vpcName is a field's name in one spelling: src-addr, srcAddr and src_addr are
 // srcaddr.
 func vpcName(s string) string {
-	return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(s))
+	var room [32]byte // no name is longer
+	b := room[:0]
+	for i := range len(s) {
+		c := s[i]
+		if c >= 'A' && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != '-' && c != '_' && len(b) < len(room) {
+			b = append(b, c)
+		}
+	}
+	return string(b)
 }
 
 type vpcJSONDecoder struct {
@@ -165,25 +184,30 @@ func vpcObject(v jsonrecord.Value) func(string) string {
 			values[vpcName(key)] = s
 		}
 	})
-	for name, path := range map[string][]string{
-		"srcaddr": {"src_endpoint", "ip"}, "dstaddr": {"dst_endpoint", "ip"}, "srcport": {"src_endpoint", "port"}, "dstport": {"dst_endpoint", "port"},
-		"interfaceid": {"src_endpoint", "interface_uid"}, "protocol": {"connection_info", "protocol_num"}, "tcpflags": {"connection_info", "tcp_flags"},
-		"bytes": {"traffic", "bytes"}, "packets": {"traffic", "packets"}, "accountid": {"cloud", "account", "uid"}, "region": {"cloud", "region"},
-		"vpcid": {"src_endpoint", "vpc_uid"}, "instanceid": {"src_endpoint", "instance_uid"}, "action": {"disposition"},
-	} {
-		if s := v.Number(path...); values[name] == "" && s != "" {
-			values[name] = s
+	if v.Get("src_endpoint").Exists() {
+		for name, path := range ocsfPaths {
+			if s := v.Number(path...); values[name] == "" && s != "" {
+				values[name] = s
+			}
 		}
 	}
-	for name, other := range map[string]string{"logstatus": "status", "start": "starttime", "end": "endtime"} {
-		if values[name] == "" {
-			values[name] = values[other]
+	for _, o := range vpcOthers {
+		if values[o[0]] == "" {
+			values[o[0]] = values[o[1]]
 		}
-	}
-	if values["logstatus"] == "" {
-		values["logstatus"] = values["statuscode"]
 	}
 	return func(name string) string { return values[name] }
+}
+
+// vpcOthers are fields under other names: as Panther and OCSF call them.
+var vpcOthers = [][2]string{{"logstatus", "status"}, {"logstatus", "statuscode"}, {"start", "starttime"}, {"end", "endtime"}}
+
+// ocsfPaths are where OCSF has the fields.
+var ocsfPaths = map[string][]string{
+	"srcaddr": {"src_endpoint", "ip"}, "dstaddr": {"dst_endpoint", "ip"}, "srcport": {"src_endpoint", "port"}, "dstport": {"dst_endpoint", "port"},
+	"interfaceid": {"src_endpoint", "interface_uid"}, "protocol": {"connection_info", "protocol_num"}, "tcpflags": {"connection_info", "tcp_flags"},
+	"bytes": {"traffic", "bytes"}, "packets": {"traffic", "packets"}, "accountid": {"cloud", "account", "uid"}, "region": {"cloud", "region"},
+	"vpcid": {"src_endpoint", "vpc_uid"}, "instanceid": {"src_endpoint", "instance_uid"}, "action": {"disposition"},
 }
 
 // vpcPairs tells flows, and puts the two directions of one together.

@@ -108,9 +108,9 @@ func agentBody(l *line) *event.GuestScript {
 	switch {
 	case l.program == "custom-script-extension":
 		return customScript(l.text)
-	case googleName.MatchString(l.program):
+	case l.program != "" && googleName.MatchString(l.program):
 		return google(l.text)
-	case azureHandler.MatchString(l.text) || azureExecutes.MatchString(l.text):
+	case strings.Contains(l.text, "Command: ") || strings.Contains(l.text, "Executing command: "):
 		return waagent(l.text)
 	}
 	return nil
