@@ -7,13 +7,19 @@ package app
 import (
 	"tidewaiter/source"
 	"tidewaiter/source/auditd"
+	"tidewaiter/source/azure"
+	"tidewaiter/source/cloudtrail"
 	"tidewaiter/source/containerd"
 	"tidewaiter/source/cri"
+	"tidewaiter/source/dns"
 	"tidewaiter/source/docker"
 	"tidewaiter/source/ebpf"
 	"tidewaiter/source/flow"
+	"tidewaiter/source/gcp"
+	"tidewaiter/source/guest"
 	"tidewaiter/source/kubernetes"
 	"tidewaiter/source/registry"
+	"tidewaiter/source/sysmon"
 )
 
 // Formats lists every log format that can be read. A new source is one line
@@ -49,5 +55,21 @@ func Formats() []*source.Format {
 		flow.Hubble(),
 		flow.SuricataEVE(),
 		registry.Notifications(),
+		cloudtrail.Trail(),
+		cloudtrail.Descriptions(),
+		flow.VPCFlow(),
+		flow.VPCFlowJSON(),
+		flow.GCPFlow(),
+		flow.AzureFlow(),
+		flow.NetFlow(),
+		gcp.Audit(),
+		azure.Activity(),
+		sysmon.XML(),
+		sysmon.JSON(),
+		guest.CloudInit(),
+		guest.Agents(),
+		guest.UserData(),
+		dns.Route53(),
+		dns.GoogleDNS(),
 	}
 }

@@ -43,6 +43,12 @@ type Process struct {
 	// Of is whose it is then, as far as the source says.
 	Container string
 	Of        PodRef
+	// User is the account by name, where that is what the source tells.
+	User string
+	// ParentExe and ParentCommand are the parent's program and command line
+	// where the record itself tells them: the parent may have begun before
+	// anything was recorded.
+	ParentExe, ParentCommand string
 }
 
 // Kind implements Body.
@@ -100,6 +106,10 @@ type Flow struct {
 	// DstNames are the names that it knows the destination by.
 	SrcPod, DstPod PodRef
 	DstNames       []string
+	// SrcVM and DstVM are the machines at the ends, nil when not told. Seen is
+	// the interface at which a cloud saw the flow, when it does not tell which
+	// end that is: its address does.
+	SrcVM, DstVM, Seen *VMRef
 }
 
 // Kind implements Body.
@@ -112,8 +122,11 @@ type DNS struct {
 	Addrs          []netip.Addr // addresses in the answer
 	Names          []string     // names in the answer (CNAME and the like)
 	Code           string       // response code, such as "NOERROR"
-	// Of is whose query it was, when the sensor itself says so.
-	Of PodRef
+	// Of is whose query it was, when the sensor itself says so; VM the machine
+	// that asked, PID the process, as far as told.
+	Of  PodRef
+	VM  *VMRef
+	PID int
 }
 
 // Kind implements Body.

@@ -104,6 +104,7 @@ func Bodies() []Body {
 		&Image{}, &ImageResolved{}, &ImageDescription{},
 		&Container{}, &Task{}, &ExecStarted{}, &NetworkAttachment{}, &ContainerDescription{}, &HostDescription{},
 		&Sandbox{}, &Pod{}, &Workload{}, &PodStatus{}, &PodAccess{}, &Grant{}, &KubeEvent{},
-		&Process{}, &FileWrite{}, &Socket{}, &Flow{}, &DNS{}, &HTTP{}, &TLS{}, &APIRequest{}, &BuildStep{}, &RegistryAction{}, &Loss{}, &Plain{},
+		&Process{}, &FileWrite{}, &Socket{}, &Flow{}, &DNS{}, &HTTP{}, &TLS{}, &APIRequest{}, &BuildStep{}, &RegistryAction{},
+		&Instance{}, &VMImage{}, &GuestScript{}, &Loss{}, &Plain{},
 	}
 }

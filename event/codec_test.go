@@ -54,6 +54,10 @@ func TestEveryBodySurvivesTheCodec(t *testing.T) {
 		&HTTP{Client: ap, Server: ap, Method: "GET", URI: "/\x1b", BytesIn: -1, Of: of},
 		&TLS{Client: ap, Server: ap, ServerName: "a.example", Of: of},
 		&RegistryAction{Action: "push", Reference: ref, Digest: d, By: who},
+		&Instance{Action: InstanceLaunch, ID: "i-1", Image: "ami-1", Tags: map[string]string{"a": "\xff"}, Interfaces: []VMInterface{{ID: "eni-1", Addrs: []netip.Addr{ap.Addr()}}},
+			UserData: UserData{Present: true, Keys: []string{"startup-script"}}, By: Principal{Name: "bob", Cloud: &CloudIdentity{Type: "AssumedRole", Console: true}}},
+		&VMImage{Action: VMImageDescribe, ID: "ami-1", Owner: "1", Created: Time{5, 1}, Public: true, To: []string{"all"}},
+		&GuestScript{Stage: GuestStored, Agent: "cloud-init", Text: "#!/bin/sh\n\xfe", Commands: []string{"id"}, Boot: Time{5, 1}, Addrs: []netip.Addr{ap.Addr()}},
 		&Loss{Reason: "r", Count: -1},
 		&Plain{Fields: map[string]any{"a": "b", "n": int64(1), "l": []any{"x"}, "o": map[string]any{"k": true}}},
 	}

@@ -40,6 +40,8 @@ type Principal struct {
 	Behind  string
 	Clients []netip.Addr // where the request came from, nearest the client first
 	Agent   string       // the client's own word for itself: a claim
+	// Cloud is what a cloud tells beside it, nil if none does.
+	Cloud *CloudIdentity
 }
 
 // APIVerb is what was done to an object, in the API's words.

@@ -47,10 +47,37 @@ func Describe(f evidence.Fact, of evidence.Image) string {
 	case *event.Plain:
 		return "event"
 	}
-	if s := describeKubernetes(f.Event.Body); s != "" {
+	if s := cmp.Or(describeKubernetes(f.Event.Body), describeCloud(f.Event.Body)); s != "" {
 		return s
 	}
 	return string(f.Kind)
+}
+
+// describeCloud puts what clouds and guests tell of machines into words.
+func describeCloud(body event.Body) string {
+	switch b := body.(type) {
+	case *event.Instance:
+		return by(b.By) + tried(b.Failure) + strings.TrimSpace(string(b.Action)+" "+cmp.Or(b.ID, b.Name, b.Resource, b.Group)) + of(string(b.Image))
+	case *event.VMImage:
+		return by(b.By) + tried(b.Failure) + strings.TrimSpace(string(b.Action)+" "+cmp.Or(string(b.ID), b.Name)) + of(string(b.Parent))
+	case *event.GuestScript:
+		return strings.TrimSpace(b.Agent + " " + string(b.Stage) + " " + cmp.Or(strings.Join(b.Commands, "; "), b.Name))
+	}
+	return ""
+}
+
+func tried(failure string) string {
+	if failure == "" {
+		return ""
+	}
+	return "tried in vain (" + failure + "): "
+}
+
+func of(image string) string {
+	if image == "" {
+		return ""
+	}
+	return " of " + image
 }
 
 // describeKubernetes puts what the Kubernetes API tells into words.

@@ -81,6 +81,11 @@ func TestDescribe(t *testing.T) {
 		{"a name that has none", evidence.Lookup, &event.DNS{Query: "a.example", Code: "NXDOMAIN"}, nil, "asked for a.example: NXDOMAIN"},
 		{"a query without an answer", evidence.Lookup, &event.DNS{Query: "a.example"}, nil, "asked for a.example"},
 
+		{"a machine is launched", evidence.Creation, &event.Instance{Action: event.InstanceLaunch, ID: "i-1", Image: "ami-1", By: event.Principal{Name: "bob"}}, nil, "bob: launch i-1 of ami-1"},
+		{"a launch in vain", evidence.Creation, &event.Instance{Action: event.InstanceLaunch, Failure: "Client.VcpuLimitExceeded", Image: "ami-1"}, nil, "tried in vain (Client.VcpuLimitExceeded): launch of ami-1"},
+		{"an image is copied", evidence.Arrival, &event.VMImage{Action: event.VMImageCopy, ID: "ami-2", Parent: "ami-1"}, nil, "copy ami-2 of ami-1"},
+		{"a script runs at a boot", evidence.Command, &event.GuestScript{Stage: event.GuestRun, Agent: "cloud-init", Name: "part-001", Commands: []string{"id", "ls"}}, nil, "cloud-init run id; ls"},
+
 		{"a plain event", evidence.Plain, &event.Plain{Fields: map[string]any{"a": 1}}, nil, "event"},
 		{"a body that has no words of its own", evidence.Start, &event.NetworkAttachment{}, nil, "start"},
 	} {

@@ -21,6 +21,10 @@ func lateness() map[event.Source]time.Duration {
 		event.Conntrack: 30 * time.Second, event.Kubelet: 30 * time.Second,
 		event.KubeAudit: 10 * time.Minute, event.KubeEvents: 2 * time.Minute, event.Registry: 2 * time.Minute,
 		event.Zeek: 15 * time.Minute, event.Suricata: 15 * time.Minute, event.Hubble: 2 * time.Minute,
+		event.CloudTrail: 20 * time.Minute, event.GCPAudit: 5 * time.Minute, event.Azure: 15 * time.Minute,
+		event.VPCFlow: 15 * time.Minute, event.GCPFlow: 5 * time.Minute, event.AzureFlow: 15 * time.Minute, event.NetFlow: 15 * time.Minute,
+		event.Route53: 15 * time.Minute, event.GCPDNS: 5 * time.Minute,
+		event.CloudInit: 30 * time.Second, event.GuestAgent: 30 * time.Second, event.Sysmon: 2 * time.Minute,
 	}
 }
 

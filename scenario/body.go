@@ -62,14 +62,21 @@ func words() map[reflect.Type][]string {
 		reflect.TypeFor[event.TaskAction]():      texts(event.TaskCreate, event.TaskStart, event.TaskExit),
 		reflect.TypeFor[event.APIVerb]():         texts(event.VerbCreate, event.VerbUpdate, event.VerbDelete),
 		reflect.TypeFor[event.ContainerKind]():   texts(event.MainContainer, event.InitContainer, event.EphemeralContainer),
-		reflect.TypeFor[event.Source]():          texts(sources()...),
+		reflect.TypeFor[event.InstanceAction](): texts(event.InstanceLaunch, event.InstanceStart, event.InstanceStop, event.InstanceReboot, event.InstanceTerminate, event.InstanceUpdate,
+			event.InstanceUserData, event.InstanceCommand, event.InstanceExtension, event.InstanceTag, event.InstanceGroup, event.InstanceTemplate, event.InstanceDescribe),
+		reflect.TypeFor[event.VMImageAction](): texts(event.VMImageCreate, event.VMImageRegister, event.VMImageCopy, event.VMImageImport, event.VMImageUpdate, event.VMImageShare,
+			event.VMImageUnshare, event.VMImageDeregister, event.VMImageTag, event.VMImageSearch, event.VMImageDescribe),
+		reflect.TypeFor[event.GuestStage](): texts(event.GuestBoot, event.GuestStored, event.GuestRun, event.GuestTraced, event.GuestExit, event.GuestDone),
+		reflect.TypeFor[event.Source]():     texts(sources()...),
 	}
 }
 
 // sources are those that an event can be from.
 func sources() []event.Source {
 	return []event.Source{event.Docker, event.Dockerd, event.Inspect, event.Containerd, event.Auditd, event.Conntrack, event.Zeek, event.Suricata, event.Hubble, event.CRI,
-		event.Kubelet, event.KubeAudit, event.KubeEvents, event.Tetragon, event.Tracee, event.Laurel, event.Registry, event.Inventory, event.JSON}
+		event.Kubelet, event.KubeAudit, event.KubeEvents, event.Tetragon, event.Tracee, event.Laurel, event.Registry,
+		event.CloudTrail, event.EC2, event.GCPAudit, event.Azure, event.VPCFlow, event.GCPFlow, event.AzureFlow, event.NetFlow, event.Route53, event.GCPDNS,
+		event.CloudInit, event.UserDump, event.GuestAgent, event.Sysmon, event.Inventory, event.JSON}
 }
 
 func texts[T ~string](list ...T) []string {

@@ -49,7 +49,7 @@ func TestEveryKindCanBeWritten(t *testing.T) {
 // snake is how fields of the event package are written, told once more and
 // more simply: the initials in it are listed.
 func snake(name string) string {
-	for _, initials := range []string{"PID", "UID", "ID", "TTY", "IPC", "URI", "OS", "CRI"} {
+	for _, initials := range []string{"PID", "UID", "ID", "TTY", "IPC", "URI", "OS", "CRI", "VM", "MAC", "SKU", "MFA", "SHA"} {
 		if name == "P"+initials || name == "A"+initials {
 			return strings.ToLower(name)
 		}

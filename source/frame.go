@@ -3,9 +3,11 @@ package source
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 
 	"tidewaiter/event"
 )
@@ -39,10 +41,37 @@ func (e *tooLong) Unwrap() error { return ErrTooLong }
 
 func newFramer(r io.Reader, f Framing) framer {
 	br := bufio.NewReaderSize(r, 64<<10)
-	if f == JSONValues {
-		return &jsonFramer{r: br, line: 1}
+	switch f {
+	case JSONValues, JSONLists:
+		return &jsonFramer{r: br, line: 1, lists: f == JSONLists}
+	case Whole:
+		return &wholeFramer{r: br}
 	}
 	return &lineFramer{r: br}
+}
+
+// wholeFramer gives all there is as one record.
+type wholeFramer struct {
+	r   io.Reader
+	end error // after the record
+}
+
+func (f *wholeFramer) next() (Record, error) {
+	if f.end != nil {
+		return Record{}, f.end
+	}
+	data, err := io.ReadAll(io.LimitReader(f.r, MaxRecord+1))
+	f.end = cmp.Or(err, io.EOF)
+	at := event.Span{Line: 1, Length: len(data)}
+	switch {
+	case len(data) == 0:
+		return Record{}, f.end
+	case len(data) > MaxRecord:
+		rest, err := io.Copy(io.Discard, f.r)
+		f.end = cmp.Or(err, io.EOF)
+		return Record{}, &tooLong{at, int64(len(data)) + rest}
+	}
+	return Record{data, at}, nil
 }
 
 // lineFramer gives one record per line, without the line end, skipping empty
@@ -110,6 +139,8 @@ type jsonFramer struct {
 	buf    []byte
 	start  event.Span // where buf begins
 	size   int64      // bytes of the value, also those not kept
+	lists  bool       // objects that begin with a list are opened
+	inside bool       // in such a list
 }
 
 func (f *jsonFramer) next() (Record, error) {
@@ -146,11 +177,65 @@ func (f *jsonFramer) skipBetween() (byte, error) {
 		switch c {
 		case '\n':
 			f.line++
-		case ' ', '\t', '\r', ',', '[', ']', 0x1e: // 0x1e: RFC 7464 text sequences
+		case ' ', '\t', '\r', ',', '[', 0x1e: // 0x1e: RFC 7464 text sequences
+		case ']':
+			if f.inside {
+				f.offset++
+				f.leave()
+				continue
+			}
 		default:
-			return c, f.r.UnreadByte()
+			if err := f.r.UnreadByte(); err != nil || !f.lists || c != '{' || !f.enter() {
+				return c, err
+			}
+			continue
 		}
 		f.offset++
+	}
+}
+
+// listHead is how an object begins that is opened.
+var listHead = regexp.MustCompile(`^\{\s*"(?:[Rr]ecords|Events|Images|Reservations|InstanceImageMetadata)"\s*:\s*\[`)
+
+// enter passes over the head of an object that begins with a list.
+func (f *jsonFramer) enter() bool {
+	head, _ := f.r.Peek(64) // near the end there is less, which is enough
+	n := len(listHead.Find(head))
+	if n == 0 {
+		return false
+	}
+	f.line += bytes.Count(head[:n], []byte{'\n'})
+	f.offset += int64(n)
+	f.inside = true
+	_, err := f.r.Discard(n)
+	return err == nil
+}
+
+// leave passes over what follows a list in its object, such as the token of the
+// next page. Like readObject it ends early at what looks like a new object.
+func (f *jsonFramer) leave() {
+	f.inside = false
+	scan := objectScan{depth: 1}
+	for {
+		if _, err := f.r.Peek(1); err != nil {
+			return
+		}
+		chunk, err := f.r.Peek(f.r.Buffered())
+		if err != nil {
+			return
+		}
+		n, ended := scan.over(chunk)
+		lineEnd := chunk[n-1] == '\n'
+		if lineEnd {
+			f.line++
+		}
+		f.offset += int64(n)
+		if _, err := f.r.Discard(n); err != nil || ended {
+			return
+		}
+		if next, err := f.r.Peek(1); lineEnd && err == nil && next[0] == '{' {
+			return
+		}
 	}
 }
 

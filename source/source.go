@@ -42,6 +42,13 @@ const (
 	// JSONValues: JSON values one after another, one to a line or printed over
 	// many, bare or as the elements of an array.
 	JSONValues
+	// JSONLists: as JSONValues. An object that begins with a list under one of
+	// the clouds' names for it ("Records", "records", "Events", "Images", …)
+	// stands for the list's elements, so that a file of any size is read
+	// although it is one object.
+	JSONLists
+	// Whole: the whole input is one record.
+	Whole
 )
 
 // Decoder turns the records of one input into events. It never panics on any

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -262,30 +263,37 @@ func (o oneByOne) Read(p []byte) (int, error) { return o.r.Read(p[:min(len(p), 1
 func FuzzFramers(f *testing.F) {
 	f.Add([]byte("{\"a\":1}\n[{\"b\":\n2}]\nx\n"), true)
 	f.Add([]byte("a\r\n\n\xff\x00\n"), false)
+	f.Add([]byte("{\"Records\":[{\"a\":1},\n{}]}\n{\"records\" : [{}]}"), true)
 	f.Fuzz(func(t *testing.T, data []byte, json bool) {
-		framing := Lines
 		if json {
-			framing = JSONValues
-		}
-		fr := newFramer(bytes.NewReader(data), framing)
-		at, line := int64(0), 0
-		for {
-			rec, err := fr.next()
-			if err != nil {
-				return
-			}
-			if rec.Offset < at || rec.Line < line || rec.Length != len(rec.Data) || len(rec.Data) == 0 {
-				t.Fatalf("record %+v after offset %d, line %d", rec, at, line)
-			}
-			if !bytes.Equal(data[rec.Offset:rec.Offset+int64(rec.Length)], rec.Data) {
-				t.Fatalf("offset %d does not cite %q", rec.Offset, rec.Data)
-			}
-			if n := 1 + bytes.Count(data[:rec.Offset], []byte{'\n'}); n != rec.Line {
-				t.Fatalf("record at offset %d is said to be on line %d, is on %d", rec.Offset, rec.Line, n)
-			}
-			at, line = rec.Offset+int64(rec.Length), rec.Line
+			fuzzFraming(t, data, JSONValues)
+			fuzzFraming(t, data, JSONLists)
+		} else {
+			fuzzFraming(t, data, Lines)
+			fuzzFraming(t, data, Whole)
 		}
 	})
+}
+
+func fuzzFraming(t *testing.T, data []byte, framing Framing) {
+	fr := newFramer(bytes.NewReader(data), framing)
+	at, line := int64(0), 0
+	for {
+		rec, err := fr.next()
+		if err != nil {
+			return
+		}
+		if rec.Offset < at || rec.Line < line || rec.Length != len(rec.Data) || len(rec.Data) == 0 {
+			t.Fatalf("record %+v after offset %d, line %d", rec, at, line)
+		}
+		if !bytes.Equal(data[rec.Offset:rec.Offset+int64(rec.Length)], rec.Data) {
+			t.Fatalf("offset %d does not cite %q", rec.Offset, rec.Data)
+		}
+		if n := 1 + bytes.Count(data[:rec.Offset], []byte{'\n'}); n != rec.Line {
+			t.Fatalf("record at offset %d is said to be on line %d, is on %d", rec.Offset, rec.Line, n)
+		}
+		at, line = rec.Offset+int64(rec.Length), rec.Line
+	}
 }
 
 func TestInventoryPlacesFiles(t *testing.T) {
@@ -362,5 +370,57 @@ func TestInventoryFaultsAreAllToldAtOnce(t *testing.T) {
 	_, err = ReadInventory(write(t, InventoryName, []byte("inputs:\n  - {path: a, hots: b}\n")))
 	if err == nil || !strings.HasSuffix(err.Error(), "inputs.yaml:2: unknown key \"hots\"") {
 		t.Errorf("unknown key: %v", err)
+	}
+}
+
+// A list in one object is read element by element, at any size, and what
+// follows it as well.
+func TestAnObjectThatBeginsWithAListIsOpened(t *testing.T) {
+	for text, want := range map[string][]string{
+		`{"Records":[{"a":1},{"b":[{}]}]}`:                                    {`{"a":1}`, `{"b":[{}]}`},
+		"{ \"records\" :\n[\n{\"a\":1}\n,\n{\"b\":2}\n]\n}\n{\"c\":3}":        {`{"a":1}`, `{"b":2}`, `{"c":3}`},
+		`{"records":[]}{"records":[{"a":{"records":[1]}}]}`:                   {`{"a":{"records":[1]}}`},
+		`{"Events":[{"a":1}],"NextToken":"}{","x":{"y":[]}} {"b":2}`:          {`{"a":1}`, `{"b":2}`},
+		"{\"Events\":[{\"a\":1}],\n\"NextToken\":\n{\"b\":2}":                 {`{"a":1}`, `{"b":2}`},
+		`{"more":1,"records":[{"a":1}]}`:                                      {`{"more":1,"records":[{"a":1}]}`},
+		`{"Records":[{"a":1},{"b":`:                                           {`{"a":1}`, `{"b":`},
+		"}\n{\"a\":1}":                                                        {"}", `{"a":1}`},
+		`{"records":[{"big":"` + strings.Repeat("x", 40<<10) + `"},{"a":1}]}`: {`{"big":"` + strings.Repeat("x", 40<<10) + `"}`, `{"a":1}`},
+	} {
+		f := newFramer(strings.NewReader(text), JSONLists)
+		var got []string
+		for {
+			rec, err := f.next()
+			if len(rec.Data) > 0 {
+				got = append(got, string(rec.Data))
+				if at := text[rec.Offset:][:rec.Length]; at != string(rec.Data) || rec.Line != 1+strings.Count(text[:rec.Offset], "\n") {
+					t.Errorf("%.60s: %q is cited as %q in line %d", text, rec.Data, at, rec.Line)
+				}
+			}
+			if err != nil {
+				break
+			}
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%.60s:\n got %q\nwant %q", text, got, want)
+		}
+	}
+}
+
+func TestAWholeInputIsOneRecord(t *testing.T) {
+	f := newFramer(strings.NewReader("a\nb\n"), Whole)
+	if rec, err := f.next(); err != nil || string(rec.Data) != "a\nb\n" || rec.Line != 1 || rec.Length != 4 {
+		t.Errorf("%+v, %v", rec, err)
+	}
+	if _, err := f.next(); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	f = newFramer(strings.NewReader(strings.Repeat("x", MaxRecord+9)), Whole)
+	var long *tooLong
+	if _, err := f.next(); !errors.As(err, &long) || long.length != MaxRecord+9 {
+		t.Error(err)
+	}
+	if _, err := f.next(); !errors.Is(err, io.EOF) {
+		t.Error(err)
 	}
 }

@@ -1,10 +1,10 @@
 // Package flow reads what network sensors say about connections, name queries,
 // requests and handshakes: the events of netfilter's connection tracking, Zeek's
-// connection, DNS, HTTP and TLS logs, Suricata's EVE log and Cilium's Hubble
-// flows.
+// connection, DNS, HTTP and TLS logs, Suricata's EVE log, Cilium's Hubble flows,
+// the flow logs of AWS, Google Cloud and Azure, and NetFlow as goflow writes it.
 //
 // In: the lines that `conntrack -E` prints, Zeek logs as tab-separated text or
-// JSON, EVE and Hubble records as JSON. Out: event.Flow, event.DNS, event.HTTP,
+// JSON, EVE, Hubble, cloud and NetFlow records as text or JSON. Out: event.Flow, event.DNS, event.HTTP,
 // event.TLS, and event.Loss where a sensor says that it missed something.
 //
 // A connection belongs to whoever held its source address when it began, so

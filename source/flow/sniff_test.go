@@ -13,7 +13,7 @@ import (
 // formats are all of this package's, as a composition root would list them.
 func formats() []*source.Format {
 	return []*source.Format{Conntrack(), ZeekConn(), ZeekConnJSON(), ZeekDNS(), ZeekDNSJSON(), Hubble(),
-		ZeekHTTP(), ZeekHTTPJSON(), ZeekSSL(), ZeekSSLJSON(), SuricataEVE()}
+		ZeekHTTP(), ZeekHTTPJSON(), ZeekSSL(), ZeekSSLJSON(), SuricataEVE(), VPCFlow(), VPCFlowJSON(), GCPFlow(), AzureFlow(), NetFlow()}
 }
 
 // recognised is the name of the format that the text is told as, "" for none.

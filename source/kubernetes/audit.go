@@ -9,6 +9,7 @@ import (
 	"tidewaiter/event"
 	"tidewaiter/image"
 	"tidewaiter/source"
+	"tidewaiter/source/envelope"
 	"tidewaiter/source/jsonrecord"
 )
 
@@ -33,8 +34,6 @@ func Audit() *source.Format {
 
 var (
 	errNotAudit    = errors.New("no audit record: neither auditID and stage, nor an envelope around them")
-	errDeep        = errors.New("too many envelopes around one another")
-	errListInText  = errors.New("a list inside a text: its records cannot be cited")
 	errNoStage     = errors.New("audit record without a stage")
 	errNotOfKube   = errors.New("a Cloud Audit record of another service than k8s.io")
 	errNoAuditVerb = errors.New("audit record without a verb")
@@ -42,7 +41,7 @@ var (
 
 type auditDecoder struct {
 	out    *source.Output
-	nested nested
+	nested envelope.Opener
 	refs   image.Parser
 	key    []byte
 }
@@ -71,14 +70,14 @@ func withoutPrefix(rec source.Record) source.Record {
 // open decodes a record, or what is in the envelope that it is. depth counts
 // the envelopes that are open around it.
 func (d *auditDecoder) open(rec source.Record, place event.Place, depth int) {
-	e, ok := d.nested.open(d.out, rec, depth)
-	e.place = place
+	e, ok := d.nested.Open(d.out, rec, depth)
+	e.Place = place
 	switch {
 	case !ok:
 	case e.Get("auditID").IsString():
-		d.native(rec, e.Value, place, e.parser)
+		d.native(rec, e.Value, place, e.Parser)
 	case e.Get("protoPayload").IsObject():
-		d.cloudAudit(rec, e.Value, e.parser)
+		d.cloudAudit(rec, e.Value, e.Parser)
 	default:
 		d.unwrap(e)
 	}
@@ -93,24 +92,22 @@ var texts = [][]string{
 }
 
 // unwrap opens what a cloud or a log shipper put around records.
-func (d *auditDecoder) unwrap(e envelope) {
-	place := envelopePlace(e.Value).Or(e.place)
+func (d *auditDecoder) unwrap(e envelope.Opened) {
+	place := envelopePlace(e.Value).Or(e.Place)
 	key := listKey(e.Value)
 	inner, text := inside(e.Value)
 	skip := otherLog(e.Value)
-	err := e.parser.Fault()
+	err := e.Parser.Fault()
 	switch {
 	case err != nil:
-	case key != "" && inText(e.rec):
-		err = errListInText
 	case key != "":
-		spread(d.out, e.rec, key, func(r source.Record) { d.open(r, place, e.depth+1) })
+		envelope.Spread(d.out, e.Rec, func(r source.Record) { d.open(r, place, e.Depth+1) }, key)
 		return
 	case inner.Exists():
-		d.native(e.rec, inner, place, e.parser)
+		d.native(e.Rec, inner, place, e.Parser)
 		return
 	case strings.HasPrefix(text, "{"):
-		d.open(source.Record{Data: []byte(text), Span: e.rec.Span}, place, e.depth+1)
+		d.open(source.Record{Data: []byte(text), Span: e.Rec.Span}, place, e.Depth+1)
 		return
 	case skip || text != "" && place.Cluster != "":
 		d.out.Skip() // another component's line in the same stream
@@ -118,7 +115,7 @@ func (d *auditDecoder) unwrap(e envelope) {
 	default:
 		err = errNotAudit
 	}
-	d.out.Unreadable(e.rec, err)
+	d.out.Unreadable(e.Rec, err)
 }
 
 // listKey is the key under which an envelope holds a list, "" if none.
@@ -143,10 +140,6 @@ func inside(v jsonrecord.Value) (inner jsonrecord.Value, text string) {
 	}
 	return jsonrecord.Value{}, ""
 }
-
-// inText reports whether a record's bytes are not those at its place in the
-// file, because they were unescaped.
-func inText(rec source.Record) bool { return len(rec.Data) != rec.Length }
 
 // otherLog reports whether an envelope says that it holds another log of the
 // control plane, or none: EKS and AKS send several through one pipe.

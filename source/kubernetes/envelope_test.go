@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"tidewaiter/event"
+	"tidewaiter/source/envelope"
 	"tidewaiter/source/sourcetest"
 )
 
@@ -170,7 +171,7 @@ func TestAuditTimes(t *testing.T) {
 
 func TestAuditUnreadable(t *testing.T) {
 	deep := aCreation
-	for range maxEnvelopes {
+	for range envelope.Depth {
 		deep = `{"message":` + quoted(deep) + `}`
 	}
 	for name, c := range map[string][2]string{

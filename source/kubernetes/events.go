@@ -10,6 +10,7 @@ import (
 	"tidewaiter/event"
 	"tidewaiter/image"
 	"tidewaiter/source"
+	"tidewaiter/source/envelope"
 	"tidewaiter/source/jsonrecord"
 )
 
@@ -34,7 +35,7 @@ var (
 
 type eventsDecoder struct {
 	out    *source.Output
-	nested nested
+	nested envelope.Opener
 	refs   image.Parser
 }
 
@@ -46,13 +47,13 @@ func (d *eventsDecoder) Flush() {}
 
 // open decodes a record, or what is in the envelope that it is.
 func (d *eventsDecoder) open(rec source.Record, depth int) {
-	e, ok := d.nested.open(d.out, rec, depth)
+	e, ok := d.nested.Open(d.out, rec, depth)
 	switch {
 	case !ok:
 	case isKubeEvent(e.Value):
 		d.tell(e, e.Value)
-	case e.Get("items").IsArray() && e.parser.Fault() == nil && !inText(rec):
-		spread(d.out, rec, "items", func(r source.Record) { d.open(r, depth+1) })
+	case e.Get("items").IsArray() && e.Parser.Fault() == nil && !envelope.InText(rec):
+		envelope.Spread(d.out, rec, func(r source.Record) { d.open(r, depth+1) }, "items")
 	case endsWatch(e.Value):
 		d.out.Skip()
 	default:
@@ -83,11 +84,11 @@ func endsWatch(v jsonrecord.Value) bool {
 }
 
 // unwrap looks for the Event inside a watch's notice or a collector's record.
-func (d *eventsDecoder) unwrap(e envelope) {
+func (d *eventsDecoder) unwrap(e envelope.Opened) {
 	for _, path := range [][]string{{"object"}, {"event"}, {"jsonPayload"}} {
 		if inner := e.Get(path...); isKubeEvent(inner) {
 			labels := e.Get("resource", "labels")
-			e.place = event.Place{Account: labels.String("project_id"), Region: labels.String("location"), Cluster: labels.String("cluster_name")}
+			e.Place = event.Place{Account: labels.String("project_id"), Region: labels.String("location"), Cluster: labels.String("cluster_name")}
 			d.tell(e, inner)
 			return
 		}
@@ -98,22 +99,22 @@ func (d *eventsDecoder) unwrap(e envelope) {
 	}
 	for _, key := range []string{"message", "log"} {
 		if text := strings.TrimSpace(e.String(key)); strings.HasPrefix(text, "{") {
-			d.open(source.Record{Data: []byte(text), Span: e.rec.Span}, e.depth+1)
+			d.open(source.Record{Data: []byte(text), Span: e.Rec.Span}, e.Depth+1)
 			return
 		}
 	}
-	d.out.Unreadable(e.rec, cmp.Or(e.parser.Fault(), errNotEvent))
+	d.out.Unreadable(e.Rec, cmp.Or(e.Parser.Fault(), errNotEvent))
 }
 
 // tell reads one Event and accounts for its record.
-func (d *eventsDecoder) tell(in envelope, v jsonrecord.Value) {
+func (d *eventsDecoder) tell(in envelope.Opened, v jsonrecord.Value) {
 	e, key, err := d.read(v)
-	if fault := in.parser.Fault(); fault != nil {
+	if fault := in.Parser.Fault(); fault != nil {
 		err = fault
 	}
-	if d.out.Tells(in.rec, e.Body, err) {
-		e.Place = in.place
-		d.out.Event(e, []byte(cmp.Or(key, string(in.rec.Data))), in.rec.Span)
+	if d.out.Tells(in.Rec, e.Body, err) {
+		e.Place = in.Place
+		d.out.Event(e, []byte(cmp.Or(key, string(in.Rec.Data))), in.Rec.Span)
 	}
 }
 

@@ -58,21 +58,3 @@ func FuzzAudit(f *testing.F) {
 func FuzzEvents(f *testing.F) { fuzzFormat(f, Events(), eventCases()) }
 
 func FuzzKubelet(f *testing.F) { fuzzFormat(f, Kubelet(), kubeletCases()) }
-
-// FuzzElements looks for arrays in anything: what is found lies inside, in
-// order.
-func FuzzElements(f *testing.F) {
-	for _, s := range []string{`{"a":[1,"x",{"b":[2]}],"items":[ {} , [] , "]" ]}`, `{"items":[`, `{"items":[}}`, `{"items":["\`, `{"x":}`, `[]`, `{"items":[1 2]}`} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		list, _ := elements(data, "items")
-		last := 0
-		for _, e := range list {
-			if e.start < last || e.end < e.start || e.end > len(data) {
-				t.Fatalf("%+v of %d bytes", list, len(data))
-			}
-			last = e.end
-		}
-	})
-}

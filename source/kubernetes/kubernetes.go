@@ -20,8 +20,7 @@ import (
 )
 
 var (
-	errNotObject = errors.New("not a JSON object")
-	errNoTime    = errors.New("no time")
+	errNoTime = errors.New("no time")
 )
 
 // stringMap is an object's string values, nil if there are none. It fails on a

@@ -9,6 +9,7 @@ import (
 	"tidewaiter/event"
 	"tidewaiter/image"
 	"tidewaiter/source"
+	"tidewaiter/source/envelope"
 	"tidewaiter/source/jsonrecord"
 )
 
@@ -31,7 +32,7 @@ var errNotPod = errors.New("no Kubernetes pod, and no list of pods")
 
 type podsDecoder struct {
 	out    *source.Output
-	nested nested
+	nested envelope.Opener
 	refs   image.Parser
 }
 
@@ -44,18 +45,18 @@ func (d *podsDecoder) Flush() {}
 // open reads a pod, or the elements of a list. Those of a PodList, as the API
 // gives it, have no kind of their own.
 func (d *podsDecoder) open(rec source.Record, inList bool, depth int) {
-	e, ok := d.nested.open(d.out, rec, depth)
+	e, ok := d.nested.Open(d.out, rec, depth)
 	if !ok {
 		return
 	}
 	kind := e.String("kind")
-	switch fault := e.parser.Fault(); {
+	switch fault := e.Parser.Fault(); {
 	case fault != nil:
 		d.out.Unreadable(rec, fault)
 	case (kind == "List" || kind == "PodList") && e.Get("items").IsArray():
-		spread(d.out, rec, "items", func(r source.Record) { d.open(r, kind == "PodList", depth+1) })
+		envelope.Spread(d.out, rec, func(r source.Record) { d.open(r, kind == "PodList", depth+1) }, "items")
 	case kind == "Pod" || inList && kind == "" && e.Get("spec").IsObject():
-		d.tell(rec, e.Value, e.parser)
+		d.tell(rec, e.Value, e.Parser)
 	case depth > 0 && kind != "":
 		d.out.Skip() // a list may hold other things
 	default:

@@ -10,13 +10,13 @@
 package registry
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
 	"tidewaiter/event"
 	"tidewaiter/image"
 	"tidewaiter/source"
+	"tidewaiter/source/envelope"
 	"tidewaiter/source/jsonrecord"
 )
 
@@ -44,8 +44,8 @@ type dialect uint8
 
 const (
 	foreign dialect = iota
-	envelope
-	bare // a notification without envelope
+	several         // notifications in an envelope
+	bare            // a notification without envelope
 	harbor
 	harborCloud // Harbor's messages in the form of CloudEvents
 	ecr
@@ -54,7 +54,7 @@ const (
 func dialectOf(v jsonrecord.Value) dialect {
 	switch {
 	case v.Get("events").IsArray():
-		return envelope
+		return several
 	case isNotification(v):
 		return bare
 	case v.Get("event_data").IsObject() && v.Get("occur_at").Exists():
@@ -103,7 +103,7 @@ func (d *decoder) Decode(rec source.Record) {
 	switch kind {
 	case foreign:
 		d.out.Unreadable(rec, errForeign)
-	case envelope:
+	case several:
 		d.each(rec, v, notification, "events")
 	case harbor:
 		d.each(rec, v, harborMessage(v).action, "event_data", "resources")
@@ -136,8 +136,8 @@ func (d *decoder) each(rec source.Record, v jsonrecord.Value, read func(jsonreco
 		d.deliver(rec, a, err, d.parser.Fault())
 		return
 	}
-	parts := elements(rec, keys...)
-	if len(parts) != len(list) {
+	parts, ok := envelope.Elements(rec, keys...)
+	if !ok || len(parts) != len(list) {
 		d.out.Unreadable(rec, errSplit)
 		return
 	}
@@ -202,34 +202,17 @@ func (d *decoder) name(body *event.RegistryAction, a *action) error {
 // sniff knows a message by the keys at its top.
 func sniff(head source.Sample) int {
 	var p jsonrecord.Parser
-	data := firstObject(head)
-	if data == nil {
-		return 0
-	}
-	v, err := p.Parse(data)
-	if err != nil {
+	v, ok := envelope.First(head, &p)
+	if !ok {
 		return 0
 	}
 	switch dialectOf(v) {
 	case foreign:
 		return 0
-	case envelope:
+	case several:
 		if list := v.Array("events"); len(list) == 0 || !isNotification(list[0]) {
 			return 0
 		}
 	}
 	return 95
-}
-
-// firstObject gives the sample's first object, nil if there is none that is
-// whole. A message may be longer than the sample; then its beginning must do.
-func firstObject(head source.Sample) []byte {
-	data := bytes.TrimLeft(head.Data, " \t\r\n[\x1e")
-	if len(data) == 0 || data[0] != '{' {
-		return nil
-	}
-	if n := valueEnd(data, 0); n > 0 {
-		return data[:n]
-	}
-	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -242,23 +241,6 @@ func TestSniff(t *testing.T) {
 	} {
 		if got := sourcetest.Sniff(Notifications(), text); got != want {
 			t.Errorf("%.60s: sure by %d, want %d", text, got, want)
-		}
-	}
-}
-
-// TestElements pins the cutting of arrays on texts that are not valid either:
-// it must end.
-func TestElements(t *testing.T) {
-	for text, want := range map[string][]string{
-		`{"a":[1,"x,]",[2,[3]],{"b":[]} , null]}`: {"1", `"x,]"`, "[2,[3]]", `{"b":[]}`, "null"},
-		`{"a":[]}`: nil, `{"a":7}`: nil, `{"b":1,"a":[1]}`: {"1"}, `{"a":[1`: nil, `{"a":["`: nil, `{"a"`: nil, `{"a" 1}`: nil, `{"b":`: nil, `{`: nil, `[]`: nil, ``: nil, `{"`: nil, `{"b":"`: nil,
-	} {
-		var got []string
-		for _, p := range elements(source.Record{Data: []byte(text)}, "a") {
-			got = append(got, string(p.Data))
-		}
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}
 }

@@ -1,36 +1,37 @@
-package registry
+package envelope
 
 import (
 	"bytes"
 
+	"tidewaiter/event"
 	"tidewaiter/source"
 )
 
-// elements cuts out the elements of the array at keys, each with its place in
-// the file. rec.Data must be valid JSON. It gives nil if a key on the way is
-// not there in plain letters.
-func elements(rec source.Record, keys ...string) []source.Record {
+// Elements cuts out the elements of the array at keys, each with its place in
+// the file. rec.Data must be valid JSON and stand in the file as it is. ok is
+// false if a key on the way is not there in plain letters, or holds no array.
+func Elements(rec source.Record, keys ...string) (parts []source.Record, ok bool) {
 	at := member(rec.Data, skipBlank(rec.Data, 0), keys)
 	if at >= len(rec.Data) || rec.Data[at] != '[' {
-		return nil
+		return nil, false
 	}
-	var parts []source.Record
 	line, counted := rec.Line, 0
 	for at = skipBlank(rec.Data, at+1); at < len(rec.Data) && rec.Data[at] != ']'; {
 		end := valueEnd(rec.Data, at)
 		if end == 0 {
-			return nil
+			return nil, false
 		}
 		line += bytes.Count(rec.Data[counted:at], []byte{'\n'})
 		counted = at
-		part := source.Record{Data: rec.Data[at:end]}
-		part.Line, part.Offset, part.Length = line, rec.Offset+int64(at), end-at
-		parts = append(parts, part)
+		parts = append(parts, source.Record{
+			Data: rec.Data[at:end],
+			Span: event.Span{Line: line, Offset: rec.Offset + int64(at), Length: end - at},
+		})
 		if at = skipBlank(rec.Data, end); at < len(rec.Data) && rec.Data[at] == ',' {
 			at = skipBlank(rec.Data, at+1)
 		}
 	}
-	return parts
+	return parts, true
 }
 
 // member is where the value at keys begins in the object that begins at at,
