@@ -175,6 +175,7 @@ func chance(rng *rand.Rand, l *Library, p *policy.Policy, kind string) activatio
 	for _, t := range viewTypes() {
 		views[strings.ToLower(strings.TrimSuffix(t.(reflect.Type).Name(), "View"))] = t.(reflect.Type)
 	}
+	views["fetch"] = views["connection"]
 	ev.vars.images[0] = randomView(rng, views["image"])
 	ev.vars.container[0] = randomView(rng, views["container"])
 	ev.vars.pod = randomView(rng, views["pod"])
