@@ -224,7 +224,7 @@ func (c *siteCheck) containers() {
 		if con.vouched != con.life.len()+told {
 			c.Errorf("%d records vouch for %s, want %d", con.vouched, id, con.life.len()+told)
 		}
-		if p := idPrefix(id); p != "" && !slices.Contains(c.s.byPrefix[p], con) {
+		if p := idPrefix(id); p != "" && !c.s.byPrefix[p].of(con)[con] {
 			c.Errorf("container %s is not found by its prefix", id)
 		}
 		if con.acts.len() > 0 && con.canonical() != con {
@@ -249,7 +249,8 @@ func (c *siteCheck) containers() {
 			}
 		}
 	}
-	for _, list := range c.s.byPrefix {
+	for _, same := range c.s.byPrefix {
+		list := slices.Collect(same.all())
 		for _, con := range list {
 			if c.s.containers[con.id] != con {
 				c.Errorf("prefix of %s, which is gone", con.id)

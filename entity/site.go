@@ -22,7 +22,7 @@ type site struct {
 	members map[*site]bool
 
 	containers map[string]*container
-	byPrefix   map[string][]*container // by the first 12 hex digits of an id
+	byPrefix   map[string]*namesakes // by the first 12 hex digits of an id
 	pods       podStore
 	owners     ownerStore
 	// sharing are the pods in the network of the node with an address.
@@ -60,7 +60,7 @@ func newSite(r *Resolver, p event.Place) *site {
 	s := &site{
 		r: r, place: p,
 		containers: map[string]*container{},
-		byPrefix:   map[string][]*container{},
+		byPrefix:   map[string]*namesakes{},
 		pids:       map[int]*processID{},
 		addrs:      map[netip.Addr]*address{},
 		mounts:     map[string]*mount{},
@@ -93,6 +93,29 @@ const (
 	longID  = 64
 )
 
+// namesakes are the containers whose ids begin alike: with whole ids, and with
+// short ones. Whoever can write a log can write many of either.
+type namesakes struct{ long, short map[*container]bool }
+
+func (n *namesakes) of(c *container) map[*container]bool {
+	if len(c.id) == longID {
+		return n.long
+	}
+	return n.short
+}
+
+func (n *namesakes) all() iter.Seq[*container] {
+	return func(yield func(*container) bool) {
+		for _, part := range []map[*container]bool{n.long, n.short} {
+			for c := range part {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // idPrefix is the part by which a short id finds its long one, "" for ids that
 // are no hash.
 func idPrefix(id string) string {
@@ -111,7 +134,10 @@ func (s *site) container(id string) *container {
 		s.cluster.claimsOf(id).records[c] = true
 		s.changed[c] = true
 		if p := idPrefix(id); p != "" {
-			s.byPrefix[p] = append(s.byPrefix[p], c)
+			if s.byPrefix[p] == nil {
+				s.byPrefix[p] = &namesakes{map[*container]bool{}, map[*container]bool{}}
+			}
+			s.byPrefix[p].of(c)[c] = true
 		}
 	}
 	return c
@@ -159,8 +185,8 @@ func (s *site) remove(c *container) {
 	s.unhome(c)
 	delete(s.containers, c.id)
 	if p := idPrefix(c.id); p != "" {
-		s.byPrefix[p] = slices.DeleteFunc(s.byPrefix[p], func(o *container) bool { return o == c })
-		if len(s.byPrefix[p]) == 0 {
+		same := s.byPrefix[p]
+		if delete(same.of(c), c); len(same.long)+len(same.short) == 0 {
 			delete(s.byPrefix, p)
 		}
 	}
@@ -181,10 +207,11 @@ func (s *site) vouch(c *container, by int) {
 // regardPrefix places everything again that ids with one prefix have a part
 // in: what a short one means may be another container now.
 func (s *site) regardPrefix(p string) {
-	if len(s.byPrefix[p]) < 2 {
-		return
+	same := s.byPrefix[p]
+	if same == nil || len(same.short) == 0 {
+		return // whole ids mean themselves
 	}
-	for _, c := range s.byPrefix[p] {
+	for c := range same.all() {
 		s.r.dirty[c.subjectID()] = true
 		if c.home != nil {
 			s.r.dirty[c.home.subjectID()] = true
@@ -221,7 +248,11 @@ func (s *site) longOf(id string) *container {
 	if len(id) == longID || idPrefix(id) == "" {
 		return nil
 	}
-	for _, o := range s.byPrefix[id[:shortID]] {
+	same := s.byPrefix[id[:shortID]]
+	if same == nil {
+		return nil
+	}
+	for o := range same.long {
 		if o.vouched > 0 && len(o.id) == longID && strings.HasPrefix(o.id, id) {
 			if long != nil {
 				return nil
@@ -248,9 +279,11 @@ func (c *container) members() []*container {
 	if len(c.id) != longID || idPrefix(c.id) == "" {
 		return out
 	}
-	for _, o := range c.site.byPrefix[c.id[:shortID]] {
-		if o != c && o.canonical() == c {
-			out = append(out, o)
+	if same := c.site.byPrefix[c.id[:shortID]]; same != nil {
+		for o := range same.short {
+			if o.canonical() == c {
+				out = append(out, o)
+			}
 		}
 	}
 	slices.SortFunc(out, func(a, b *container) int { return strings.Compare(a.id, b.id) })

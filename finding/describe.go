@@ -195,7 +195,7 @@ func describeConnection(f evidence.Fact) string {
 		return "to " + b.Path
 	}
 	if f.Connection == nil {
-		if b, ok := f.Event.Body.(*event.Flow); ok { // to the runtime's API
+		if b, ok := f.Event.Body.(*event.Flow); ok && b.Src.IsValid() { // to the runtime's API
 			return b.Src.Addr().String() + ": " + string(b.Protocol) + " to " + b.Dst.String()
 		}
 		return "connection"
