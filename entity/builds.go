@@ -329,14 +329,23 @@ func (b *subjectBuilder) bases(p *part, s *site, st buildStory) {
 
 // hostActs are the connections that a host began itself in a stretch of time.
 func (s *site) hostActs(when interval) (out []*act) {
-	for addr, known := range s.addrs {
-		if len(s.hostAddrs) > 0 && !s.hostAddrs[addr] {
-			continue
-		}
+	add := func(known *address) {
 		for a := range known.acts.between(when) {
 			if _, flow := a.event.Body.(*event.Flow); flow && s.ofHost(a) {
 				out = append(out, a)
 			}
+		}
+	}
+	if len(s.hostAddrs) == 0 {
+		for addr, known := range s.addrs {
+			if addr.IsPrivate() {
+				add(known)
+			}
+		}
+	}
+	for addr := range s.hostAddrs {
+		if known := s.addrs[addr]; known != nil {
+			add(known)
 		}
 	}
 	return out
@@ -388,13 +397,15 @@ func (s *site) watchBuild(c *container, when interval, ok bool) {
 	// What a build needs does not wait to be let go, and what it needed does.
 	for _, b := range []build{was, now} {
 		if b.c != nil {
-			s.regardWaiting(b)
+			for _, a := range s.hostActs(interval{b.from, b.to}) {
+				s.r.wait(a)
+			}
 		}
 	}
 }
 
 // regardWaiting has it decided anew which connections in the time of a build
-// wait.
+// wait, where it is told otherwise now which are the host's.
 func (s *site) regardWaiting(b build) {
 	for _, known := range s.addrs {
 		for a := range known.acts.between(interval{b.from, b.to}) {
