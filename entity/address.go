@@ -52,6 +52,11 @@ func (s *site) addAddressAct(a *act) bool {
 }
 
 func (s *site) removeAddressAct(a *act) {
+	if c := a.call; c != nil {
+		a.call = nil
+		s.calling.remove(c)
+		s.regardCall(c)
+	}
 	s.removeNames(a)
 	s.removeTold(a)
 	s.regardHost(a)

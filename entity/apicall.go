@@ -25,6 +25,8 @@ type apiCall struct {
 	image string
 	// container is the id that it names, for verb start.
 	container string
+	// act is what a sensor on the network saw of it, nil for the daemon's log.
+	act *act
 }
 
 func (c *apiCall) when() int64            { return c.event.Time.At }
@@ -124,13 +126,18 @@ func apiCallOf(e *event.Event, path string, query url.Values) *apiCall {
 const droppedCalls = "calls of the container runtime's API"
 
 // addAPICall files a call of the host's runtime and tells those whom it can be
-// about. ok is false if the event is none.
-func (s *site) addAPICall(e *event.Event) (ok bool) {
+// about. seen is the act that a sensor on the network tells with it, or nil. ok
+// is false if the event is no call.
+func (s *site) addAPICall(e *event.Event, seen *act) (ok bool) {
 	c := readAPICall(e)
 	if c == nil || e.Time.IsZero() {
 		return false
 	}
 	s.calling.add(c)
+	if c.act = seen; seen != nil {
+		seen.call = c
+		s.r.wait(seen)
+	}
 	s.regardCall(c)
 	for s.calling.len() > s.r.limits.Images {
 		first, _ := s.calling.first()
@@ -166,11 +173,30 @@ func calledAt(e *event.Event) netip.Addr {
 	return netip.Addr{}
 }
 
+// dropCall lets go of a call. What a sensor saw of it goes its own way.
 func (s *site) dropCall(c *apiCall) {
 	s.calling.remove(c)
 	s.regardCall(c)
-	if !calledAt(c.event).IsValid() { // else it is kept as a connection's
+	if c.act == nil {
 		s.r.released = append(s.r.released, c.event.ID)
+		return
+	}
+	c.act.call = nil
+	s.r.wait(c.act)
+}
+
+// inUse reports that something known may have come of a call.
+func (s *site) inUse(c *apiCall) bool {
+	return s.inBuild(c.when()) || s.madeBetween(c.when()-callReach, c.when()+callReach)
+}
+
+// regardCallsWaiting has it decided anew which of the calls in a stretch of time
+// wait to be let go.
+func (s *site) regardCallsWaiting(when interval) {
+	for c := range s.calling.between(when) {
+		if c.act != nil {
+			s.r.wait(c.act)
+		}
 	}
 }
 

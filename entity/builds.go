@@ -89,6 +89,7 @@ func (s *site) fileMaking(c *container, e *event.Event, by int) {
 		} else {
 			s.makings.remove(making{c, at})
 		}
+		s.regardCallsWaiting(interval{at - callReach - reorder, at + callReach + reorder})
 	}
 	if isBuilder(e) {
 		countKey(s.builders, c, by)
@@ -176,13 +177,12 @@ func (s *site) buildOf(key string, arrivals []*event.Event) (st buildStory, ok b
 		return st, false
 	}
 	ask := s.asked(result.Time.At, names)
-	st.ran = s.buildersAround(result.Time.At)
-	switch {
-	case ask != nil:
+	st.when.from = result.Time.At - fetchLag
+	if ask != nil {
 		st.when.from = ask.Time.At - reorder
-	case said || len(st.ran) > 0:
-		st.when.from = result.Time.At - fetchLag
-	default:
+	}
+	st.ran = s.buildersWithin(interval{st.when.from, result.Time.At})
+	if ask == nil && !said && len(st.ran) == 0 {
 		return st, false
 	}
 	st.end, st.when.to = result.Time.At, result.Time.At+fetchLag
@@ -236,12 +236,12 @@ func (s *site) asksWithin(when interval, names map[string]bool) (out []*event.Ev
 	return out[:min(len(out), maxBuildFacts)]
 }
 
-// buildersAround lists the classic builder's containers that ended before an
-// image was there.
-func (s *site) buildersAround(result int64) (out []*container) {
-	for m := range s.makings.between(interval{result - buildTime, result}) {
+// buildersWithin lists the classic builder's containers that came and ended in a
+// stretch of time.
+func (s *site) buildersWithin(when interval) (out []*container) {
+	for m := range s.makings.between(when) {
 		c := m.c
-		ended := len(c.links.ends) > 0 && c.links.ends[len(c.links.ends)-1] <= result+reorder
+		ended := len(c.links.ends) > 0 && c.links.ends[len(c.links.ends)-1] <= when.to+reorder
 		if s.builders[c] > 0 && ended && !slices.Contains(out, c) {
 			out = append(out, c)
 		}
@@ -400,6 +400,7 @@ func (s *site) watchBuild(c *container, when interval, ok bool) {
 			for _, a := range s.hostActs(interval{b.from, b.to}) {
 				s.r.wait(a)
 			}
+			s.regardCallsWaiting(interval{b.from, b.to})
 		}
 	}
 }
@@ -432,7 +433,7 @@ func (s *site) regardSteps(at int64) {
 	}
 	for m := range s.makings.between(interval{at - 2*buildTime, at}) {
 		if s.builders[m.c] > 0 {
-			s.r.dirty[m.c.subjectID()] = true
+			s.markAlone(m.c)
 		}
 	}
 }
@@ -474,11 +475,7 @@ func (s *site) letCallsGo(before int64) {
 		if c.when() >= before {
 			break
 		}
-		used := s.inBuild(c.when())
-		for range s.makings.between(interval{c.when() - callReach, c.when() + callReach}) {
-			used = true
-		}
-		if !used {
+		if !s.inUse(c) {
 			unused = append(unused, c)
 		}
 	}

@@ -31,6 +31,9 @@ func (r *Resolver) Touch(e *event.Event) {
 		r.touchPublication(e)
 	default:
 		s.touchAct(e)
+		if c := readAPICall(e); c != nil && !e.Time.IsZero() {
+			s.regardCall(c)
+		}
 	}
 	if c := s.containers[id]; c != nil {
 		s.markDirty(c)
@@ -59,6 +62,10 @@ func (s *site) touchAct(e *event.Event) {
 	}
 	if c := known.place.owner; c != nil {
 		s.markDirty(c)
+	}
+	s.regardHost(known)
+	if known.client != nil {
+		s.regardClient(known)
 	}
 	if known.place.helper && known.helper.makes != "" {
 		s.markDirty(s.container(known.helper.makes))

@@ -137,6 +137,7 @@ func (s *site) addImage(e *event.Event) bool {
 	st.file(a, +1)
 	st.regroup(a)
 	s.regardSteps(e.Time.At)
+	s.regardBuilt(e.Time.At) // it may be what a build began with
 	st.keepBounds()
 	return true
 }
@@ -171,7 +172,7 @@ func (st *imageStore) letGo(before int64) {
 		if a.when() >= before {
 			break
 		}
-		if next := st.again(a); next != nil && next.when() < before && !st.site.madeBetween(a.when(), next.when()) {
+		if next := st.again(a); next != nil && next.when() < before && !st.site.madeBetween(a.when()-reorder, next.when()+reorder) && !st.site.inBuild(a.when()) {
 			old = append(old, a)
 		}
 	}
@@ -209,15 +210,16 @@ func (st *imageStore) again(a *imageAct) *imageAct {
 }
 
 // madeBetween reports that a container that is known was made in a stretch of
-// time, as far as clocks tell.
+// time.
 func (s *site) madeBetween(from, to int64) bool {
-	for range s.makings.between(interval{from - reorder, to + reorder}) {
+	for range s.makings.between(interval{from, to}) {
 		return true
 	}
 	return false
 }
 
 func (st *imageStore) pushedOut(a *imageAct) {
+	st.site.regardBuilt(a.when())
 	st.site.r.drop(droppedImages, st.site.place.String())
 	st.site.r.released = append(st.site.r.released, a.event.ID)
 }
@@ -324,6 +326,7 @@ func (st *imageStore) tell(what string) {
 // touch marks the containers of which an event can be evidence.
 func (st *imageStore) touch(e *event.Event) {
 	if a, ok := st.acts.find(&imageAct{event: e}); ok {
+		st.site.regardBuilt(a.when())
 		st.tell(a.name)
 		for _, d := range a.digests() {
 			st.tell(d.String())

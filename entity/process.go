@@ -40,6 +40,7 @@ type act struct {
 	to       netip.AddrPort
 	dials    []netip.AddrPort
 	inferred inferred
+	call     *apiCall // the call of a runtime's API that it is, or nil
 }
 
 func (a *act) when() int64        { return a.event.Time.At }

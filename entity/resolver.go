@@ -149,10 +149,14 @@ func (s *site) apply(e *event.Event) bool {
 	case *event.Workload:
 		return s.cluster.addWorkload(e, b)
 	case *event.APIRequest, *event.BuildStep:
-		return s.addAPICall(e)
+		return s.addAPICall(e, nil)
 	case *event.HTTP, *event.Flow:
-		called := s.addAPICall(e)
-		return s.addAddressAct(s.newAct(e)) || called
+		a := s.newAct(e)
+		if s.addAddressAct(a) {
+			s.addAPICall(e, a)
+			return true
+		}
+		return s.addAPICall(e, nil)
 	}
 	if pod, ok := aboutPod(e.Body); ok {
 		return s.cluster.addPodLife(pod, e)

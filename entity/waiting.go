@@ -54,6 +54,9 @@ func (a *act) needed() bool {
 	if a.supports > 0 || a.named > 0 || a.place.helper && a.helper.makes != "" {
 		return true
 	}
+	if a.call != nil && a.site.inUse(a.call) {
+		return true
+	}
 	_, flow := a.event.Body.(*event.Flow)
 	return flow && a.site.builds.len() > 0 && a.site.ofHost(a) && a.site.inBuild(a.when())
 }
