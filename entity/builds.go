@@ -90,6 +90,7 @@ func (s *site) fileMaking(c *container, e *event.Event, by int) {
 			s.makings.remove(making{c, at})
 		}
 		s.regardCallsWaiting(interval{at - callReach - reorder, at + callReach + reorder})
+		s.regardClientsWaiting(interval{at, at})
 	}
 	if isBuilder(e) {
 		countKey(s.builders, c, by)
@@ -401,6 +402,7 @@ func (s *site) watchBuild(c *container, when interval, ok bool) {
 				s.r.wait(a)
 			}
 			s.regardCallsWaiting(interval{b.from, b.to})
+			s.regardClientsWaiting(interval{b.from, b.to})
 		}
 	}
 }

@@ -88,6 +88,7 @@ func (s *site) addClient(a *act) {
 	}
 	if a.client = readClientCall(a.process()); a.client != nil {
 		s.clients.add(a)
+		s.r.wait(a)
 		s.regardClient(a)
 	}
 }
@@ -127,6 +128,25 @@ func (s *site) calls(at event.Time, verbs []string, fits func(*clientCall) bool)
 		}
 	}
 	return out
+}
+
+// clientInUse reports that something known may have come of a client's call.
+func (s *site) clientInUse(a *act) bool {
+	if s.inBuild(a.when()) || s.madeBetween(a.when()-clientLag, a.when()+clientLead) {
+		return true
+	}
+	for range s.images.acts.between(interval{a.when() - clientLag, a.when() + clientLead}) {
+		return true
+	}
+	return false
+}
+
+// regardClientsWaiting has it decided anew which clients' calls wait to be let
+// go of which something can have come in a stretch of time.
+func (s *site) regardClientsWaiting(when interval) {
+	for a := range s.clients.between(interval{when.from - clientLead, when.to + clientLag}) {
+		s.r.wait(a)
+	}
 }
 
 // asked adds who had a runtime's client make the container.

@@ -138,6 +138,7 @@ func (s *site) addImage(e *event.Event) bool {
 	st.regroup(a)
 	s.regardSteps(e.Time.At)
 	s.regardBuilt(e.Time.At) // it may be what a build began with
+	s.regardClientsWaiting(interval{e.Time.At, e.Time.At})
 	st.keepBounds()
 	return true
 }
@@ -179,6 +180,7 @@ func (st *imageStore) letGo(before int64) {
 	for _, a := range old {
 		st.acts.remove(a)
 		st.file(a, -1)
+		st.site.regardClientsWaiting(interval{a.when(), a.when()})
 		st.site.r.released = append(st.site.r.released, a.event.ID)
 	}
 }
@@ -220,6 +222,7 @@ func (s *site) madeBetween(from, to int64) bool {
 
 func (st *imageStore) pushedOut(a *imageAct) {
 	st.site.regardBuilt(a.when())
+	st.site.regardClientsWaiting(interval{a.when(), a.when()})
 	st.site.r.drop(droppedImages, st.site.place.String())
 	st.site.r.released = append(st.site.r.released, a.event.ID)
 }

@@ -54,7 +54,7 @@ func (a *act) needed() bool {
 	if a.supports > 0 || a.named > 0 || a.place.helper && a.helper.makes != "" {
 		return true
 	}
-	if a.call != nil && a.site.inUse(a.call) {
+	if a.call != nil && a.site.inUse(a.call) || a.client != nil && a.site.clientInUse(a) {
 		return true
 	}
 	_, flow := a.event.Body.(*event.Flow)

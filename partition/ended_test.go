@@ -53,6 +53,9 @@ func day(rng *rand.Rand) []event.Event {
 		some(end, event.Containerd, &event.Task{Action: event.TaskExit, Container: id, PID: pid})
 		some(end, event.Docker, &event.Container{Action: event.ContainerExit, ID: id})
 	}
+	for n := range 20 {
+		w.build(n)
+	}
 	when := map[event.ID]int64{}
 	for _, e := range w.events {
 		when[e.ID] = e.RecordTime()

@@ -69,6 +69,9 @@ type Counts struct {
 	// Ended is the number of subjects whose evidence was let go because they
 	// had ended long before.
 	Ended int
+	// Uncounted is how many sightings a bound kept out of what is counted: more
+	// may have been made than signals that ask how many were told.
+	Uncounted int
 	// Late is how often something came for a subject whose evidence was let go.
 	Late int
 }
@@ -246,6 +249,7 @@ func (p *Partition) Counts() Counts {
 	c.Counts = p.resolver.Counts()
 	c.Placed += p.counts.Placed // of those let go
 	c.Containers += p.counts.Containers
+	c.Uncounted = p.memory.Dropped
 	return c
 }
 

