@@ -179,6 +179,9 @@ func (a *account) losses(r *app.Report) {
 	for _, what := range slices.Sorted(maps.Keys(r.Counts.Dropped)) {
 		a.line("lost", "%d %s, pushed out by a bound: %s", r.Counts.Dropped[what], what, names(r.Counts.DroppedNames[what], r.Counts.Dropped[what]))
 	}
+	if n := r.Counts.Uncounted; n > 0 {
+		a.line("lost", "%s not kept for signals that ask how many there were, because of a bound", plural(int64(n), "sighting"))
+	}
 	if n := r.Counts.Settled; n > 0 {
 		a.line("settled", "%s before the end, because of a bound; what came for them later does not count: %s", plural(int64(n), "container"), names(r.Counts.SettledNames, n))
 	}
