@@ -132,6 +132,14 @@ func (ev *evaluation) told(f evidence.Fact) bool {
 }
 
 func attributes(s *evidence.Subject, c *evidence.Container) policy.Attributes {
+	if i := s.Instance; i != nil {
+		a := policy.Attributes{Account: i.Account, Subnets: i.Subnets}
+		if len(i.Hosts) > 0 {
+			a.Host = i.Hosts[0]
+		}
+		a.Tags = tagPairs(i.Tags)
+		return a
+	}
 	if c == nil {
 		return policy.Attributes{Host: s.ID.Place.Host, Cluster: s.ID.Place.Cluster, Account: s.ID.Place.Account}
 	}
@@ -151,6 +159,12 @@ const freshArrival = int64(time.Hour)
 // image came shortly before; else the first thing known of it. A container that
 // was put into an old pod begins with itself.
 func (ev *evaluation) beginning() int64 {
+	if i := ev.subject.Instance; i != nil && i.Changed {
+		// What it ran since its launch is no part of what it runs now.
+		if at := ev.subject.First(evidence.Change); !at.IsZero() {
+			return at.At
+		}
+	}
 	made, own, all := int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MaxInt64)
 	for _, f := range ev.subject.Facts {
 		if f.Event.Time.IsZero() {
@@ -193,7 +207,7 @@ func (ev *evaluation) on(kind string) []int {
 		ev.byKind = map[string][]int{}
 	}
 	var out []int
-	if kind == onSubject && ev.container() != nil {
+	if s := ev.subject; kind == onSubject && (ev.container() != nil || s.Instance != nil || s.VMImage != nil) {
 		out = []int{-1}
 	}
 	for i, f := range ev.subject.Facts {
@@ -435,7 +449,11 @@ func (ev *evaluation) legs(d *detection, members map[int]bool) []Leg {
 // behaviour reports the kinds that a window constrains; how the subject came
 // to be belongs to its story at any time.
 func (ev *evaluation) behaviour(k evidence.Kind) bool {
-	return k != evidence.Arrival && k != evidence.Creation && k != evidence.Start && k != evidence.Build
+	switch k {
+	case evidence.Arrival, evidence.Creation, evidence.Start, evidence.Build, evidence.Launch, evidence.Boot, evidence.Change, evidence.Attempt, evidence.Sharing:
+		return false
+	}
+	return true
 }
 
 func (ev *evaluation) raised(d *detection, s story) bool {

@@ -14,7 +14,10 @@ type Assessment struct {
 	// Pod and Containers are what a pod is and has; nil for other subjects.
 	Pod        *evidence.Pod
 	Containers []evidence.Container
-	Family     string
+	// Instance and VMImage are what such a subject is; nil for others.
+	Instance *evidence.Instance
+	VMImage  *evidence.VMImage
+	Family   string
 	// Analytics are those raised, the family's head first if it is among them.
 	Analytics []Raised
 	// Scope is the policy scope that applied, "" for none.

@@ -113,6 +113,10 @@ func (c *closures) variable(name string) closure {
 		return func(f *frame) reflect.Value { return f.vars.cache.containerOf(f.vars.fact).native }
 	case "pod":
 		return func(f *frame) reflect.Value { return f.vars.cache.podOf().native }
+	case "instance":
+		return func(f *frame) reflect.Value { return f.vars.cache.instanceOf().native }
+	case "vm_image":
+		return func(f *frame) reflect.Value { return f.vars.cache.vmImageOf().native }
 	case "signals":
 		return func(f *frame) []string { return f.vars.over.tally.signals }
 	case "groups":

@@ -110,7 +110,7 @@ const onSubject = "subject"
 // variables says what a condition on each kind of fact can see.
 func variables() map[string][]cel.EnvOption {
 	view := func(name, typ string) cel.EnvOption { return cel.Variable(name, cel.ObjectType("analytic."+typ)) }
-	subject := []cel.EnvOption{view("image", "ImageView"), view("container", "ContainerView"), view("pod", "PodView")}
+	subject := []cel.EnvOption{view("image", "ImageView"), view("container", "ContainerView"), view("pod", "PodView"), view("instance", "InstanceView"), view("vm_image", "VMImageView")}
 	vars := map[string][]cel.EnvOption{onSubject: subject}
 	for _, k := range evidence.Kinds() {
 		vars[string(k)] = slices.Clone(subject)
@@ -127,6 +127,11 @@ func variables() map[string][]cel.EnvOption {
 	add(evidence.Request, view("request", "RequestView"))
 	add(evidence.Exec, view("exec", "ExecView"))
 	add(evidence.Publication, view("publication", "PublicationView"))
+	add(evidence.Launch, view("launch", "LaunchView"))
+	add(evidence.Change, view("change", "ChangeView"))
+	add(evidence.Attempt, view("attempt", "AttemptView"))
+	add(evidence.Script, view("script", "ScriptView"))
+	add(evidence.Sharing, view("sharing", "SharingView"))
 	vars[string(evidence.Plain)] = []cel.EnvOption{cel.Variable("event", cel.MapType(cel.StringType, cel.DynType))}
 	return vars
 }
@@ -360,6 +365,7 @@ func questions() []question {
 			return img.Published && (v.Contradicts(img.ref, img.digests) || v.Contradicts(img.upstream, img.digests))
 		}),
 		aboutView("trusts", policy.Publishers, func(v *policy.Value, p *PublicationView) bool { return v.Publishes(p.ref, p.By) }),
+		aboutView("approves", policy.VMImages, approvesVMImage),
 		aboutView("has", policy.Destinations, hasEndpoint),
 		about("has", policy.Destinations, cel.StringType, (*policy.Value).MatchesDomain),
 		about("has", policy.Names, cel.StringType, (*policy.Value).MatchesName),

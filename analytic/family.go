@@ -17,6 +17,7 @@ const maxItems = 200
 func (ev *evaluation) family(detections []*detection) (Assessment, bool) {
 	a := Assessment{Subject: ev.subject.ID, Container: ev.container(), Family: detections[0].Family, Scope: ev.scope.Name, Cause: ev.cause()}
 	a.NoPolicy = !ev.ctx.Policy.Says(ev.scope)
+	a.Instance, a.VMImage = ev.subject.Instance, ev.subject.VMImage
 	if a.Pod = ev.subject.Pod; a.Pod != nil {
 		a.Containers = ev.subject.Containers
 	}
@@ -196,7 +197,7 @@ func lastBehaviour(items []Item) bool {
 	var last *event.Event
 	for _, it := range items {
 		k := it.Fact.Kind
-		if k == evidence.Command || k == evidence.Connection || k == evidence.Lookup || k == evidence.Write || k == evidence.Plain {
+		if k == evidence.Command || k == evidence.Connection || k == evidence.Lookup || k == evidence.Write || k == evidence.Script || k == evidence.Sharing || k == evidence.Plain {
 			last = it.Fact.Event
 		}
 	}
@@ -227,6 +228,12 @@ func mergeHits(all, more []Hit) []Hit {
 
 // cause is what the subject's story is about beyond itself.
 func (ev *evaluation) cause() string {
+	switch s := ev.subject; {
+	case s.Instance != nil:
+		return string(s.Instance.Image.ID)
+	case s.VMImage != nil:
+		return string(s.VMImage.ID)
+	}
 	c := ev.container()
 	if c == nil {
 		return ""

@@ -36,6 +36,8 @@ type varCache struct {
 	images    []*view // by container, the last for a subject that has none
 	container []*view
 	pod       *view
+	instance  *view
+	vmImage   *view
 	facts     []*view
 	settings  map[string][]*policy.Value // by analytic, "" for what all see; then as the library orders them
 	frame     frame
@@ -88,6 +90,20 @@ func (c *varCache) podOf() *view {
 	return c.pod
 }
 
+func (c *varCache) instanceOf() *view {
+	if c.instance == nil {
+		c.instance = viewOf(instanceView(c.ev.ctx.Policy, c.ev.subject.Instance))
+	}
+	return c.instance
+}
+
+func (c *varCache) vmImageOf() *view {
+	if c.vmImage == nil {
+		c.vmImage = viewOf(vmImageView(c.ev.subject))
+	}
+	return c.vmImage
+}
+
 // of gives the variables for a condition of an analytic on a fact; fact -1 is
 // the subject as a whole.
 func (c *varCache) of(analytic string, fact int) activation {
@@ -126,6 +142,10 @@ func (a activation) ResolveName(name string) (any, bool) {
 		return c.containerOf(a.fact).forCEL(lib.adapter), true
 	case "pod":
 		return c.podOf().forCEL(lib.adapter), true
+	case "instance":
+		return c.instanceOf().forCEL(lib.adapter), true
+	case "vm_image":
+		return c.vmImageOf().forCEL(lib.adapter), true
 	case "scope":
 		return c.ev.scope.Name, true
 	}
@@ -217,13 +237,23 @@ func (c *varCache) factView(f evidence.Fact) *view {
 	case evidence.Lookup:
 		return viewOf(lookupView(f))
 	case evidence.Arrival:
-		return viewOf(arrivalView(f))
+		return viewOf(arrivalView(p, f))
 	case evidence.Access:
 		return viewOf(accessView(f))
 	case evidence.Request:
 		return viewOf(requestView(f))
 	case evidence.Exec:
 		return viewOf(execView(f))
+	case evidence.Launch:
+		return viewOf(launchView(p, f))
+	case evidence.Change:
+		return viewOf(changeView(p, f))
+	case evidence.Attempt:
+		return viewOf(attemptView(p, f))
+	case evidence.Script:
+		return viewOf(scriptView(p, f))
+	case evidence.Sharing:
+		return viewOf(sharingView(p, f))
 	case evidence.Publication:
 		return viewOf(publicationView(f))
 	}

@@ -27,6 +27,8 @@ func viewTypes() []any {
 		reflect.TypeFor[ImageView](), reflect.TypeFor[ContainerView](), reflect.TypeFor[EndpointView](),
 		reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](), reflect.TypeFor[WriteView](), reflect.TypeFor[BuildView](), reflect.TypeFor[APIClientView](),
 		reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[ExecView](),
+		reflect.TypeFor[InstanceView](), reflect.TypeFor[VMImageView](), reflect.TypeFor[PrincipalView](), reflect.TypeFor[LaunchView](), reflect.TypeFor[ChangeView](),
+		reflect.TypeFor[AttemptView](), reflect.TypeFor[ScriptView](), reflect.TypeFor[SharingView](),
 	}
 }
 
@@ -215,6 +217,7 @@ type CommandView struct {
 	UID           int            `cel:"uid"`
 	SessionBy     string         `cel:"session_by"` // whose session through the API it is part of, "" if no record tells
 	SessionGroups []string       `cel:"session_groups"`
+	Agent         string         `cel:"agent"` // the boot agent of a machine that started it, "" for none
 }
 
 // ConnectionView is the variable "connection".
@@ -277,6 +280,8 @@ type WriteView struct {
 type ArrivalView struct {
 	Action    string `cel:"action"`
 	Reference string `cel:"reference"`
+	// By is who brought an image of virtual machines.
+	By PrincipalView `cel:"by"`
 }
 
 func imageView(p *policy.Policy, c *evidence.Container) ImageView {
@@ -314,8 +319,7 @@ func containerView(p *policy.Policy, c *evidence.Container) ContainerView {
 		}
 	}
 	if len(c.Command) > 0 {
-		line := command.Parse(c.Command, "", "")
-		v.Command = commandView(p, &evidence.CommandFact{Line: line, Dropped: line.Drops})
+		v.Command = parsedView(p, c.Command)
 	}
 	return v
 }
@@ -387,7 +391,7 @@ func commandView(p *policy.Policy, c *evidence.CommandFact) CommandView {
 	v := CommandView{
 		Programs: c.Programs, Text: c.Text, Exe: c.Exe, Script: c.Script, Writes: c.Writes,
 		Downloads: c.Downloads, DownloadPiped: c.DownloadPiped, DecodePiped: c.DecodePiped,
-		HealthCheck: c.HealthCheck, Dropped: c.Dropped, First: c.First, Exec: c.Exec, TTY: c.TTY, UID: c.UID,
+		HealthCheck: c.HealthCheck, Dropped: c.Dropped, First: c.First, Exec: c.Exec, TTY: c.TTY, UID: c.UID, Agent: c.Agent,
 	}
 	if len(c.Programs) > 0 {
 		v.Program = c.Programs[0]
@@ -399,6 +403,12 @@ func commandView(p *policy.Policy, c *evidence.CommandFact) CommandView {
 		v.Endpoints = append(v.Endpoints, endpointView(p, e.Host, e.Addr, e.Port, e.Scheme, nil))
 	}
 	return v
+}
+
+// parsedView reads a command that was asked for, and of which nobody saw it run.
+func parsedView(p *policy.Policy, args []string) CommandView {
+	line := command.Parse(args, "", "")
+	return commandView(p, &evidence.CommandFact{Line: line, Dropped: line.Drops})
 }
 
 func connectionView(p *policy.Policy, f evidence.Fact) ConnectionView {
@@ -417,12 +427,14 @@ func connectionView(p *policy.Policy, f evidence.Fact) ConnectionView {
 	return v
 }
 
-func arrivalView(f evidence.Fact) ArrivalView {
-	b, ok := f.Event.Body.(*event.Image)
-	if !ok {
-		return ArrivalView{}
+func arrivalView(p *policy.Policy, f evidence.Fact) ArrivalView {
+	switch b := f.Event.Body.(type) {
+	case *event.Image:
+		return ArrivalView{Action: string(b.Action), Reference: b.Reference.String()}
+	case *event.VMImage:
+		return ArrivalView{Action: string(b.Action), Reference: string(b.ID), By: principalView(p, b.By)}
 	}
-	return ArrivalView{Action: string(b.Action), Reference: b.Reference.String()}
+	return ArrivalView{}
 }
 
 // writeView tells what a written file is called in the container and, if it

@@ -42,8 +42,10 @@ func (s *site) addAddressAct(a *act) bool {
 	}
 	s.addTold(a)
 	s.regardHost(a)
+	s.hear(a.event)
 	if a.src.IsValid() {
 		s.address(a.src).acts.add(a)
+		s.fileReferences(a, +1)
 		s.addReached(a)
 		s.enqueue(a)
 	}
@@ -62,6 +64,7 @@ func (s *site) removeAddressAct(a *act) {
 	s.regardHost(a)
 	if a.src.IsValid() {
 		s.addrs[a.src].acts.remove(a)
+		s.fileReferences(a, -1)
 		s.removeReached(a)
 		s.releaseAddress(a.src)
 	}
@@ -135,10 +138,12 @@ func (s *site) regardNode(a netip.Addr) {
 
 // addHost takes in what an inventory says of the host.
 func (s *site) addHost(e *event.Event, d *event.HostDescription) bool {
-	if len(d.Addrs) == 0 {
+	if len(d.Addrs) == 0 && d.InstanceID == "" {
 		return false
 	}
 	s.hosts = append(s.hosts, e)
+	s.r.machines.addHost(e, d)
+	defer s.retie()
 	for _, a := range d.Addrs {
 		if a = a.Unmap(); !s.hostAddrs[a] {
 			s.hostAddrs[a] = true

@@ -24,6 +24,7 @@ func (r *Resolver) EndedBefore(at int64) []evidence.SubjectID {
 			out = append(out, id)
 		}
 	}
+	out = r.machines.endedBefore(at, out)
 	slices.SortFunc(out, evidence.SubjectID.Compare)
 	return out
 }
@@ -31,6 +32,9 @@ func (r *Resolver) EndedBefore(at int64) []evidence.SubjectID {
 // Extent is how many behaviour events are placed in a subject, and how many
 // containers it has.
 func (r *Resolver) Extent(id evidence.SubjectID) (placed, containers int) {
+	if m := r.machineOf(id); m != nil {
+		return m.acts.len(), 0
+	}
 	s := r.sites[id.Place]
 	if s == nil || s.record(id) == nil {
 		return 0, 0

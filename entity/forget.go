@@ -29,6 +29,8 @@ func (r *Resolver) Touch(e *event.Event) {
 		s.cluster.regardOwner(keyOf(b.Object))
 	case *event.RegistryAction:
 		r.touchPublication(e)
+	case *event.Instance, *event.VMImage:
+		r.machines.touch(r, e)
 	default:
 		s.touchAct(e)
 		if c := readAPICall(e); c != nil && !e.Time.IsZero() {
@@ -63,6 +65,9 @@ func (s *site) touchAct(e *event.Event) {
 	if c := known.place.owner; c != nil {
 		s.markDirty(c)
 	}
+	if m := known.machine; m != nil {
+		s.r.dirty[m.subjectID()] = true
+	}
 	s.regardHost(known)
 	if known.client != nil {
 		s.regardClient(known)
@@ -75,7 +80,7 @@ func (s *site) touchAct(e *event.Event) {
 // Excess lists the containers to let go because there are more than the limit:
 // the longest quiet, a tenth of the limit at a time.
 func (r *Resolver) Excess() []evidence.SubjectID {
-	held := len(r.publications)
+	held := len(r.publications) + len(r.machines.known)
 	for _, s := range r.sites {
 		held += len(s.containers) + len(s.pods.byID)
 	}
@@ -93,7 +98,15 @@ func (r *Resolver) Excess() []evidence.SubjectID {
 			last[id] = e.RecordTime()
 			continue
 		}
-		last[id] = r.sites[id.Place].record(id).lastSeen()
+		switch m := r.machineOf(id); {
+		case m != nil:
+			last[id] = m.lastSeen()
+		case id.Kind == vmImageKind:
+			latest, _ := r.machines.events[tag{id.Place.Tenant, tagImage, id.ID}].last(always.to)
+			last[id] = latest.event.RecordTime()
+		default:
+			last[id] = r.sites[id.Place].record(id).lastSeen()
+		}
 	}
 	slices.SortFunc(all, func(a, b evidence.SubjectID) int {
 		return cmp.Or(cmp.Compare(last[a], last[b]), a.Compare(b))
@@ -141,6 +154,12 @@ func (r *Resolver) Forget(id evidence.SubjectID) []event.ID {
 		delete(r.publications, id)
 		delete(r.dirty, id)
 		return []event.ID{e.ID}
+	}
+	if m := r.machineOf(id); m != nil {
+		return r.machines.forget(r, m)
+	}
+	if id.Kind == vmImageKind {
+		return r.forgetImage(id)
 	}
 	s := r.sites[id.Place]
 	if s == nil || s.record(id) == nil {

@@ -11,6 +11,8 @@ const (
 	nowhere rank = iota
 	// dialled: one container's command names where the connection went.
 	dialled
+	// alone: its account is a container's, and one container alone ran there.
+	alone
 	// onMount: the program lies on a mount that is one container's.
 	onMount
 	// started: a runtime's helper started it for a container.
@@ -71,13 +73,19 @@ func (s *site) placeOf(a *act) placement {
 		return p
 	case a.helper != nil && !p.inside:
 		return placement{helper: true}
-	case above.helper && parent.helper.starts != "":
+	case above.helper && parent.helper.starts != "" && !a.ofItself():
 		p.owner, p.rank, p.by = s.named(parent.helper.starts), started, parent
 		return p
 	}
 	p.owner, p.rank = s.placeByMount(a)
 	if p.rank == nowhere && above.rank == onMount {
 		p.owner, p.rank = above.owner, onMount
+	}
+	if p.rank == nowhere && !p.inside {
+		p.owner, p.rank = s.placeByAccount(a)
+	}
+	if p.rank == nowhere && above.rank == alone {
+		p.owner, p.rank = above.owner, alone
 	}
 	return p
 }
@@ -128,6 +136,11 @@ func (s *site) placeByLink(a, parent *act, above placement) placement {
 
 // assign works out whose act it was and moves it there.
 func (s *site) assign(a *act) {
+	s.assignContainer(a)
+	s.assignMachine(a)
+}
+
+func (s *site) assignContainer(a *act) {
 	old, now := a.place, s.placeOf(a)
 	s.claimSandbox(a, now)
 	s.inferPod(a)

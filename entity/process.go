@@ -41,6 +41,7 @@ type act struct {
 	dials    []netip.AddrPort
 	inferred inferred
 	call     *apiCall // the call of a runtime's API that it is, or nil
+	machine  *machine // whose it is if no container's, or nil
 }
 
 func (a *act) when() int64        { return a.event.Time.At }
@@ -65,6 +66,10 @@ func (s *site) newAct(e *event.Event) *act {
 		a.connects(b.Dst)
 	case *event.DNS:
 		a.src, a.toldPod = b.Client.Addr().Unmap(), b.Of
+		if !a.src.IsValid() {
+			a.pid = b.PID
+		}
+	case *event.GuestScript: // whoever tells it names no process that ran
 	case *event.HTTP:
 		a.src, a.toldPod = b.Client.Addr().Unmap(), b.Of
 		a.connects(b.Server)
@@ -74,8 +79,15 @@ func (s *site) newAct(e *event.Event) *act {
 	default:
 		return nil
 	}
+	if a.ppid == 0 && a.process() == nil {
+		a.ppid = a.pid
+	}
 	return a
 }
+
+// ofItself reports what a record tells of a process without its parent: it is
+// placed where the process's program is.
+func (a *act) ofItself() bool { return a.process() == nil && a.ppid == a.pid }
 
 // connects notes where an address connected to.
 func (a *act) connects(to netip.AddrPort) {
@@ -85,9 +97,11 @@ func (a *act) connects(to netip.AddrPort) {
 
 // ofProcess reports whether a process is told, not only an address.
 func (a *act) ofProcess() bool {
-	switch a.event.Body.(type) {
-	case *event.Process, *event.FileWrite, *event.Socket:
+	switch b := a.event.Body.(type) {
+	case *event.Process, *event.FileWrite, *event.Socket, *event.GuestScript:
 		return true
+	case *event.DNS:
+		return !a.src.IsValid() && b.PID != 0
 	}
 	return false
 }
@@ -130,6 +144,9 @@ func (s *site) addProcessAct(a *act) bool {
 	s.pid(a.ppid).children.add(a)
 	s.addTold(a)
 	if p := a.process(); p != nil {
+		if ofContainerAccount(p) && !a.untimed() {
+			s.accounts.add(a)
+		}
 		a.helper = readRuntimeCall(p)
 		s.addClient(a)
 		s.addDials(a)
@@ -141,6 +158,9 @@ func (s *site) addProcessAct(a *act) bool {
 		s.addToMount(a)
 	}
 	s.addReached(a)
+	s.addNames(a)
+	s.tieGuest(a, +1)
+	s.hear(a.event)
 	s.enqueue(a)
 	s.r.wait(a)
 	return true
@@ -152,7 +172,10 @@ func (s *site) removeProcessAct(a *act) {
 	pid.acts.remove(a)
 	parent.children.remove(a)
 	s.removeTold(a)
-	if a.process() != nil {
+	if p := a.process(); p != nil {
+		if ofContainerAccount(p) && !a.untimed() {
+			s.accounts.remove(a)
+		}
 		s.removeDials(a)
 		if a.client != nil {
 			s.clients.remove(a)
@@ -166,6 +189,8 @@ func (s *site) removeProcessAct(a *act) {
 		s.removeFromMount(a)
 	}
 	s.removeReached(a)
+	s.removeNames(a)
+	s.tieGuest(a, -1)
 	s.releasePID(a.pid)
 	s.releasePID(a.ppid)
 }

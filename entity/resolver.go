@@ -72,6 +72,7 @@ type Resolver struct {
 	released []event.ID
 	// publications are the pushes that registries tell of.
 	publications map[evidence.SubjectID]*event.Event
+	machines     *machines
 	counts       Counts
 }
 
@@ -108,6 +109,7 @@ func New(l Limits) *Resolver {
 		dirty:        map[evidence.SubjectID]bool{},
 		busy:         map[*container]bool{},
 		publications: map[evidence.SubjectID]*event.Event{},
+		machines:     newMachines(),
 		counts:       Counts{Dropped: map[string]int{}, DroppedNames: map[string][]string{}},
 	}
 }
@@ -146,6 +148,10 @@ func (s *site) apply(e *event.Event) bool {
 		return s.addHost(e, b)
 	case *event.RegistryAction:
 		return s.addPublication(e, b)
+	case *event.Instance:
+		return s.addInstance(e, b)
+	case *event.VMImage:
+		return s.addVMImage(e)
 	case *event.Workload:
 		return s.cluster.addWorkload(e, b)
 	case *event.APIRequest, *event.BuildStep:
@@ -194,6 +200,7 @@ func (r *Resolver) Subjects() []evidence.SubjectID {
 		}
 	}
 	out = slices.AppendSeq(out, maps.Keys(r.publications))
+	out = r.machines.subjects(out)
 	slices.SortFunc(out, evidence.SubjectID.Compare)
 	return out
 }
@@ -225,7 +232,7 @@ func (r *Resolver) Counts() Counts {
 
 func (c *Counts) tally(a *act) {
 	switch {
-	case a.place.owner != nil:
+	case a.place.owner != nil, a.machine != nil:
 		c.Placed++
 	case a.untimed() && !a.ofProcess():
 		c.StartUnknown++

@@ -48,6 +48,8 @@ type site struct {
 	dialled   map[netip.AddrPort]*timeline[*act]
 	begun     timeline[begun] // the site's containers by when they began
 	coarsest  int64           // the coarsest resolution of any act's time
+	ties      ties            // which machine it is
+	accounts  timeline[*act]  // what ran under accounts that only containers have
 
 	// changed are the containers whose links are to be derived anew, queue
 	// what is to be placed again, emptied the containers that may be gone.
@@ -83,6 +85,7 @@ func newSite(r *Resolver, p event.Place) *site {
 	}
 	s.cluster.members[s] = true
 	s.images = newImageStore(s)
+	s.retie()
 	return s
 }
 
@@ -365,6 +368,9 @@ func (s *site) relink(c *container) {
 		c.links.starts, c.links.ends = c.startsAndEnds()
 		if since := firstDifference(ends, c.links.ends); since < math.MaxInt64 {
 			s.enqueueOutlived(c, since)
+			if c.begun.c != nil {
+				s.regardAccounts(c.begun.at)
+			}
 			for exec := range c.execs { // an exec ends with its container
 				c.stale[exec] = true
 			}

@@ -84,6 +84,7 @@ func (s *site) regardBeginning(c *container, known bool) {
 
 // regardBegun has the containers linked anew that began around an instant.
 func (s *site) regardBegun(at int64) {
+	s.regardAccounts(at)
 	for b := range s.begun.between(interval{at, at}.widened(3 * startSlack)) {
 		s.changed[b.c] = true
 	}

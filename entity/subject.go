@@ -18,8 +18,13 @@ import (
 // nothing is.
 func (r *Resolver) Subject(id evidence.SubjectID) (s *evidence.Subject, ok bool) {
 	r.settle()
-	if id.Kind == publicationKind {
+	switch id.Kind {
+	case publicationKind:
 		return r.publication(id)
+	case instanceKind:
+		return r.instance(id)
+	case vmImageKind:
+		return r.vmImage(id)
 	}
 	site := r.sites[id.Place]
 	if site == nil {
@@ -318,13 +323,17 @@ func (b *subjectBuilder) command(a *act, proc *event.Process, p *part) {
 }
 
 func (b *subjectBuilder) connection(a *act, index int, remote netip.AddrPort, names []string) {
+	b.facts = append(b.facts, connectionFact(a, index, remote, names))
+}
+
+func connectionFact(a *act, index int, remote netip.AddrPort, names []string) evidence.Fact {
 	known := a.site.namesOf(remote.Addr(), a.event.Time)
 	if len(names) > 0 {
 		known = union(known, names)
 	}
-	b.facts = append(b.facts, evidence.Fact{Kind: evidence.Connection, Container: index, Event: a.event, Connection: &evidence.ConnectionFact{
+	return evidence.Fact{Kind: evidence.Connection, Container: index, Event: a.event, Connection: &evidence.ConnectionFact{
 		Remote: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port()), Domains: known, Inferred: a.place.rank == dialled,
-	}})
+	}}
 }
 
 // oneProcess is how long a process id is taken to mean one process that runs

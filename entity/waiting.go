@@ -29,6 +29,7 @@ func (w waiter) name() string {
 const (
 	droppedWaiting   = "behaviour that no container could be found for"
 	droppedBusy      = "behaviour of one container beyond its bound"
+	droppedCrowded   = "behaviour of one machine beyond its bound"
 	droppedNames     = "names from DNS answers"
 	droppedImages    = "image records"
 	droppedWorkloads = "records of objects that make pods"
@@ -38,7 +39,7 @@ const (
 // it from there. What belongs to nobody (yet) waits, except records that place
 // others, tell of a creation, or name addresses: those are needed.
 func (r *Resolver) wait(a *act) {
-	waits := !a.gone && a.place.owner == nil && !a.needed()
+	waits := !a.gone && a.place.owner == nil && a.machine == nil && !a.needed()
 	switch {
 	case waits == a.waiting:
 	case waits:
@@ -51,6 +52,9 @@ func (r *Resolver) wait(a *act) {
 
 // needed reports that an act of nobody's tells something about others.
 func (a *act) needed() bool {
+	if b, ok := a.event.Body.(*event.GuestScript); ok && b.Stage == event.GuestStored {
+		return true
+	}
 	if a.supports > 0 || a.named > 0 || a.place.helper && a.helper.makes != "" {
 		return true
 	}
@@ -71,7 +75,7 @@ const maxNames = 10
 // settle brings every site up to date and keeps the bounds.
 func (r *Resolver) settle() {
 	for again := true; again; {
-		again = false
+		again = r.machines.settle(r)
 		for _, s := range r.sites {
 			again = s.settle() || again
 		}
@@ -91,6 +95,7 @@ func (r *Resolver) pushOut() bool {
 		}
 	}
 	clear(r.busy)
+	any = r.machines.pushOut(r) || any
 	for _, s := range r.sites {
 		for s.answers.names > r.limits.Names {
 			oldest, _ := s.answers.first()
@@ -133,6 +138,7 @@ func (s *site) take(a *act) {
 		s.markDirty(c)
 		c.site.emptied[c] = true
 	}
+	s.leaveMachine(a)
 	s.support(old.by, -1)
 	if a.process() != nil {
 		s.claimSandbox(a, placement{})

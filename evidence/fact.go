@@ -34,6 +34,13 @@ const (
 	Fetch      Kind = "fetch"      // while its image was built, the host or the builder connected to somebody
 	Exec       Kind = "exec"       // the runtime started a further process in it
 	Exit       Kind = "exit"       // it ended
+	// Of a virtual machine of a cloud, or of the image of one:
+	Launch  Kind = "launch"  // it was made and started
+	Boot    Kind = "boot"    // it was started again after a change, or came up, as it tells itself
+	Change  Kind = "change"  // what it is, or runs, was changed through the cloud
+	Attempt Kind = "attempt" // who launched it asked for something in vain
+	Script  Kind = "script"  // its boot agent ran something, or has something to run
+	Sharing Kind = "sharing" // others may launch the image from now on, or no longer
 	// Publication: a registry took in an image. Each is a subject of its own.
 	Publication Kind = "publication"
 	Plain       Kind = "event" // a plain JSON event, for trying a detection
@@ -41,7 +48,7 @@ const (
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Exit, Publication, Plain}
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Exit, Launch, Boot, Change, Attempt, Script, Sharing, Publication, Plain}
 }
 
 // Fact is one thing that an event says about a subject.
@@ -52,7 +59,8 @@ type Fact struct {
 	Container int
 	// Event is what it rests on. Shared, never changed.
 	Event *event.Event
-	// Command is set for Command, and for Build where a command tells it.
+	// Command is set for Command and Script, and for Build where a command tells
+	// it.
 	Command *CommandFact
 	// Connection is set for Connection and Fetch.
 	Connection *ConnectionFact
@@ -96,6 +104,9 @@ type CommandFact struct {
 	Dropped string
 	// First is set for the container's entry point process.
 	First bool
+	// Agent is the boot agent that started it, directly or not: cloud-init, a
+	// cloud's agent; "" for none.
+	Agent string
 	// Exec is set when it was started through the runtime's exec and not by
 	// the container itself. Session is whose session it is part of then.
 	Exec    bool
@@ -161,8 +172,11 @@ type Subject struct {
 	Facts []Fact
 	// Containers are the subject itself, or a pod's; none for a plain subject.
 	Containers []Container
-	// Pod tells what the pod is; nil for any other subject.
-	Pod *Pod
+	// Pod tells what the pod is, Instance what a virtual machine is, VMImage
+	// what an image of such is; nil for any other subject.
+	Pod      *Pod
+	Instance *Instance
+	VMImage  *VMImage
 	// Sight tells of each kind of facts what the sources at the subject's
 	// place could have told of it during its life.
 	Sight map[Kind]Sight

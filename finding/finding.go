@@ -84,6 +84,9 @@ type Subject struct {
 	// is in none.
 	Pod        *evidence.Pod
 	Containers []evidence.Container
+	// Instance and VMImage are what a virtual machine, or an image of such, is.
+	Instance *evidence.Instance
+	VMImage  *evidence.VMImage
 }
 
 // container is whose a fact is; nil for a pod's as a whole.
@@ -151,9 +154,12 @@ type Evidence struct {
 func newID(family string, a *analytic.Assessment) string {
 	s, p := a.Subject, a.Subject.Place
 	parts := []string{family, p.Tenant, p.Account, p.Region, p.Cluster, p.Host, p.Network}
-	if a.Pod != nil {
+	switch own := cloudOwner(a); {
+	case own != nil:
+		parts = append(parts, own...)
+	case a.Pod != nil:
 		parts = append(parts, "owner", a.Pod.Owner.Kind, a.Pod.Owner.Namespace, a.Pod.Owner.Name)
-	} else {
+	default:
 		parts = append(parts, s.Kind, s.ID)
 	}
 	id := event.NewID(append(parts, a.Cause)...)
@@ -163,6 +169,9 @@ func newID(family string, a *analytic.Assessment) string {
 // owner is what a finding is about: the container on its host, or the object
 // at the top of those that made the pod. All its pods are one finding.
 func owner(a *analytic.Assessment) string {
+	if own := cloudOwner(a); own != nil {
+		return strings.Join(own, " ")
+	}
 	if a.Pod == nil {
 		return a.Subject.String()
 	}
@@ -185,7 +194,7 @@ func compose(id string, as []*analytic.Assessment) Finding {
 	for _, a := range as {
 		f.addSignals(a)
 		f.addEvidence(a)
-		f.Subjects = append(f.Subjects, Subject{a.Subject, a.Container, a.Pod, a.Containers})
+		f.Subjects = append(f.Subjects, Subject{a.Subject, a.Container, a.Pod, a.Containers, a.Instance, a.VMImage})
 		f.Omitted += a.Omitted
 		f.FinalAt = max(f.FinalAt, a.FinalAt)
 	}
@@ -272,6 +281,7 @@ func (f *Finding) addNotes(a *analytic.Assessment) {
 	if slices.ContainsFunc(a.Evidence, func(i analytic.Item) bool { return i.Fact.Connection != nil && i.Fact.Connection.Inferred }) {
 		f.Notes = append(f.Notes, "no record tells who had the address that a connection came from: it is taken to be the container's whose command alone names where it went")
 	}
+	f.Notes = append(f.Notes, cloudNotes(a)...)
 	f.Notes = append(f.Notes, a.Faults...)
 }
 
@@ -298,6 +308,9 @@ func Points(score float64) int { return int(math.Floor(score + 1e-9)) }
 // title says what, where and why now.
 func title(a *analytic.Assessment) string {
 	what, where := a.Subject.ID, a.Subject.Place.String()
+	if a.Instance != nil || a.VMImage != nil {
+		what, where = cloudTitle(a)
+	}
 	if c := a.Container; c != nil {
 		what = cmp.Or(c.Image.Name(), "unknown image")
 		where = cmp.Or(c.Name, shorten(c.ID))

@@ -229,6 +229,19 @@ type Entity struct {
 	ImageDigest   string   `json:"image_digest,omitempty"`  // by which the artefact is named
 	ImageDigests  []string `json:"image_digests,omitempty"` // every digest known for it
 	ImageOrigin   string   `json:"image_origin,omitempty"`
+	// Of a virtual machine, and of the image of one:
+	InstanceID      string `json:"instance_id,omitempty"`
+	InstanceName    string `json:"instance_name,omitempty"`
+	InstanceType    string `json:"instance_type,omitempty"`
+	Resource        string `json:"resource,omitempty"` // its path or resource id
+	Region          string `json:"region,omitempty"`
+	Zone            string `json:"zone,omitempty"`
+	Group           string `json:"group,omitempty"` // what launches it for good
+	ImageID         string `json:"image_id,omitempty"`
+	ImageName       string `json:"image_name,omitempty"` // whoever made it chose it
+	ImageOwner      string `json:"image_owner,omitempty"`
+	ImageOwnerAlias string `json:"image_owner_alias,omitempty"`
+	ImagePublic     bool   `json:"image_public,omitempty"`
 }
 
 // UnmappedLeg is a leg and its state: seen, absent, outside, untied or blind.
@@ -369,6 +382,9 @@ func (a ocsfAttack) id() string {
 
 func resources(s Subject) []ocsfResource {
 	c := s.Container
+	if out := cloudResources(s); out != nil {
+		return out
+	}
 	if c == nil {
 		return []ocsfResource{{Type: s.ID.Kind, UID: s.ID.ID}}
 	}
@@ -521,6 +537,7 @@ func entityOf(s Subject, c *evidence.Container) Entity {
 			e.Principal = p.Creators[0].By.Name
 		}
 	}
+	cloudEntity(s, &e)
 	if c == nil {
 		return e
 	}

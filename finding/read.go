@@ -288,6 +288,7 @@ func (o OCSF) subjects(f *Finding) error {
 		if e.Kind == "pod" {
 			s.Pod = e.pod()
 		}
+		e.cloud(&s)
 		f.Subjects = append(f.Subjects, s)
 	}
 	return nil

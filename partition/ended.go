@@ -65,6 +65,7 @@ func (p *Partition) Tidy() {
 		}
 		delete(p.unassessed, id)
 	}
+	p.rest(fresh)
 	for id, found := range p.assess(ended) {
 		if len(found) > 0 {
 			continue
@@ -75,6 +76,32 @@ func (p *Partition) Tidy() {
 		p.letGo(id)
 		p.gone[goneKey(id)] = struct{}{}
 		p.counts.Ended++
+	}
+}
+
+// rest lets go of what machines did whose times after a boot are over, unless
+// there is a finding about it. What they are is kept: they may boot again.
+func (p *Partition) rest(fresh map[evidence.SubjectID]*evidence.Subject) {
+	resting := map[evidence.SubjectID]*evidence.Subject{}
+	for _, id := range p.resolver.RestingBefore(p.watermark - afterEnd) {
+		if p.found[id] && !p.unassessed[id] {
+			continue
+		}
+		if resting[id] = fresh[id]; resting[id] == nil {
+			resting[id], _ = p.resolver.Subject(id)
+		}
+		delete(p.unassessed, id)
+	}
+	for id, found := range p.assess(resting) {
+		if len(found) > 0 {
+			continue
+		}
+		placed, _ := p.resolver.Extent(id)
+		p.counts.Placed += placed
+		p.memory.Settle(id.String())
+		for _, e := range p.resolver.Rest(id) {
+			delete(p.events, e)
+		}
 	}
 }
 

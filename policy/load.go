@@ -315,7 +315,7 @@ func (l *loader) match(s *Scope, n *yaml.Node, path string) {
 	l.mapping(n, path, func(k string, at, val *yaml.Node) {
 		into := map[string]*[]string{
 			"namespaces": &s.Match.Namespaces, "hosts": &s.Match.Hosts, "nodes": &s.Match.Nodes,
-			"clusters": &s.Match.Clusters, "accounts": &s.Match.Accounts,
+			"tags": &s.Match.Tags, "subnets": &s.Match.Subnets, "clusters": &s.Match.Clusters, "accounts": &s.Match.Accounts,
 		}[k]
 		if into == nil {
 			l.fault(at, join(path, k), "unknown key%s", suggestion(k, matchKeys()))

@@ -131,11 +131,13 @@ type Attributes struct {
 	Node    string
 	Cluster string
 	Account string
+	// Tags ("env=prod") and Subnets are a virtual machine's.
+	Tags, Subnets []string
 }
 
 // Match says what a scope claims: anything that fits one of its patterns.
 type Match struct {
-	Namespaces, Hosts, Nodes, Clusters, Accounts []string
+	Namespaces, Hosts, Nodes, Tags, Subnets, Clusters, Accounts []string
 }
 
 // Scope is a part of a site with its own settings.
@@ -178,7 +180,7 @@ func newRoot(v *Vocabulary) *Scope {
 }
 
 // For gives the scope that applies: a match by namespace beats one by host,
-// that one by node, by cluster, by account; an exact name beats a pattern; an
+// that one by node, by a virtual machine's tag, by its subnet, by cluster, by account; an exact name beats a pattern; an
 // heir beats its ancestor. If nothing matches it is the default scope.
 func (p *Policy) For(a Attributes) *Scope {
 	var best *Scope
@@ -201,7 +203,7 @@ func (m Match) rank(a Attributes) int {
 	classes := m.classes(a)
 	for i, c := range classes {
 		for _, pattern := range c.patterns {
-			if c.value == "" || !Glob(pattern, c.value) {
+			if !slices.ContainsFunc(c.values, func(v string) bool { return v != "" && Glob(pattern, v) }) {
 				continue
 			}
 			rank := (len(classes) - i) * 2
@@ -218,17 +220,19 @@ func (m Match) rank(a Attributes) int {
 type class struct {
 	name     string
 	patterns []string
-	value    string
+	values   []string
 }
 
 // classes lists the ways, the strongest first.
-func (m Match) classes(a Attributes) [5]class {
-	return [5]class{
-		{"namespaces", m.Namespaces, a.Namespace},
-		{"hosts", m.Hosts, a.Host},
-		{"nodes", m.Nodes, a.Node},
-		{"clusters", m.Clusters, a.Cluster},
-		{"accounts", m.Accounts, a.Account},
+func (m Match) classes(a Attributes) [7]class {
+	return [7]class{
+		{"namespaces", m.Namespaces, []string{a.Namespace}},
+		{"hosts", m.Hosts, []string{a.Host}},
+		{"nodes", m.Nodes, []string{a.Node}},
+		{"tags", m.Tags, a.Tags},
+		{"subnets", m.Subnets, a.Subnets},
+		{"clusters", m.Clusters, []string{a.Cluster}},
+		{"accounts", m.Accounts, []string{a.Account}},
 	}
 }
 

@@ -123,6 +123,8 @@ func (t Type) schema(doc string) map[string]any {
 		return list(text(`^[^@*\s]+:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}@sha(256|384|512):[0-9a-f]+$`), doc)
 	case Publishers:
 		return list(text(`^[^@*\s/]+(/[^:@\s/]+)* by \S(.*\S)?$`), doc)
+	case VMImages:
+		return list(text(`^(image:.*[^* ].*|(owner|project|publisher|gallery|product|plan):[^*]*[^* ][^*]*)$`), doc)
 	case Destinations:
 		return list(text(`^([0-9A-Fa-f:.]+(/[0-9]{1,3})?|(\*\.)?[^.*/:\s]+(\.[^.*/:\s]+)*\.?)$`), doc)
 	case Ports:

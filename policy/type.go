@@ -34,6 +34,9 @@ const (
 	// repositories. The repository is an image pattern without a digest; in the
 	// identity "*" stands for any characters.
 	Publishers Type = "publishers"
+	// VMImages is a list of images of virtual machines, "KIND:VALUE": by their
+	// id, or by what they belong to; never by a name, which anybody can give.
+	VMImages Type = "vm-images"
 	// Names is a list of program names, matched without letter case and
 	// without ".exe"; "*" stands for any characters.
 	Names Type = "names"
@@ -56,13 +59,13 @@ const (
 
 // Types lists every type, for messages and for the JSON Schema.
 func Types() []Type {
-	return []Type{Images, Releases, Publishers, Names, Destinations, Patterns, Ports, Duration, Number, Flag}
+	return []Type{Images, Releases, Publishers, VMImages, Names, Destinations, Patterns, Ports, Duration, Number, Flag}
 }
 
 // IsList reports whether the type's values are lists, which a scope can add to
 // with "name+".
 func (t Type) IsList() bool {
-	return t == Images || t == Releases || t == Publishers || t == Names || t == Destinations || t == Patterns || t == Ports
+	return t == Images || t == Releases || t == Publishers || t == VMImages || t == Names || t == Destinations || t == Patterns || t == Ports
 }
 
 // article names the type in a message.
@@ -158,6 +161,12 @@ func (v *Value) add(s string) error {
 		p, err := parsePublisher(s)
 		v.publishers = append(v.publishers, p)
 		return err
+	case VMImages:
+		mark, err := parseVMImage(s)
+		if err == nil {
+			v.addPattern(mark)
+		}
+		return err
 	case Names:
 		name := event.ProgramName(s)
 		if name == "" {
@@ -208,6 +217,28 @@ func parsePublisher(s string) (publisher, error) {
 	}
 	return publisher{p, identity}, nil
 }
+
+// vmImageKinds are the ways to name images of virtual machines.
+func vmImageKinds() []string {
+	return []string{"image", "owner", "project", "publisher", "gallery", "product", "plan"}
+}
+
+// parseVMImage reads an entry of a VMImages value in the form in which marks are
+// compared.
+func parseVMImage(s string) (string, error) {
+	kind, value, ok := strings.Cut(s, ":")
+	if !ok || !slices.Contains(vmImageKinds(), kind) || strings.Trim(value, "* ") == "" {
+		return "", fmt.Errorf("%s: write image:ami-…, owner:123456789012, project:debian-cloud, publisher:Canonical, gallery:NAME, product:CODE or plan:publisher/product/name; a name that whoever made the image chose proves nothing", quote(s))
+	}
+	if strings.Contains(value, "*") && kind != "image" {
+		return "", fmt.Errorf("%s: \"*\" may stand in an image's id only: who starts a name alike can be anybody", quote(s))
+	}
+	return vmImageMark(kind, value), nil
+}
+
+// vmImageMark is what a mark of an image is compared as: clouds compare names of
+// accounts, publishers and galleries without regard to case.
+func vmImageMark(kind, value string) string { return kind + ":" + strings.ToLower(value) }
 
 // numberPattern fits numbers that every reader of YAML reads alike.
 var numberPattern = regexp.MustCompile(`^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$`)
@@ -441,6 +472,13 @@ func (v *Value) RegistryHosts() []string {
 // MatchesName reports whether a Names value holds the program.
 func (v *Value) MatchesName(program string) bool {
 	return v.MatchesPattern(event.ProgramName(program))
+}
+
+// MatchesVMImage reports whether a VMImages value has an image of virtual
+// machines with such a mark: its id ("image"), or whose it is ("owner",
+// "project", "publisher", "gallery", "product", "plan").
+func (v *Value) MatchesVMImage(kind, value string) bool {
+	return value != "" && v.MatchesPattern(vmImageMark(kind, value))
 }
 
 // MatchesPattern reports whether a Patterns or Names value fits the text.

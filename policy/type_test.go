@@ -147,6 +147,36 @@ func TestPublishers(t *testing.T) {
 	}
 }
 
+func TestVMImages(t *testing.T) {
+	v := value(t, VMImages, "owner:123456789012", "owner:amazon", "image:ami-0aaa*", "publisher:Canonical", "gallery:corpGallery", "project:debian-cloud")
+	for _, c := range []struct {
+		kind, value string
+		want        bool
+	}{
+		{"owner", "123456789012", true},
+		{"owner", "123456789013", false},
+		{"owner", "Amazon", true},
+		{"project", "amazon", false},
+		{"image", "ami-0aaa1", true},
+		{"image", "ami-0bbb1", false},
+		{"publisher", "canonical", true},
+		{"publisher", "canonical-evil", false},
+		{"gallery", "CORPGALLERY", true},
+		{"project", "debian-cloud", true},
+		{"project", "debian-cloud-2", false},
+		{"owner", "", false},
+	} {
+		if got := v.MatchesVMImage(c.kind, c.value); got != c.want {
+			t.Errorf("%s %q: %t", c.kind, c.value, got)
+		}
+	}
+	for _, bad := range []string{"", "amazon", "owner:", "owner:*", "name:golden-*", "image:*", "publisher:Canon*", "owner: "} {
+		if _, faults := NewValue(VMImages, []string{bad}); len(faults) != 1 {
+			t.Errorf("%q: %v", bad, faults)
+		}
+	}
+}
+
 func TestNames(t *testing.T) {
 	v := value(t, Names, "sh", "/usr/bin/Curl", `C:\Windows\System32\certutil.EXE`, "python*", "*-miner", "-bash")
 	for name, want := range map[string]bool{
@@ -289,7 +319,7 @@ func TestReleases(t *testing.T) {
 // TestValues pins what holds for values of every type.
 func TestValues(t *testing.T) {
 	digest := strings.Repeat("5e", 32)
-	good := map[Type][]string{Releases: {"a.example/b:1@sha256:" + digest, "c:2@sha256:" + digest}, Images: {"a.example/*", "nginx"}, Publishers: {"a.example/* by x", "b.example/c by y-*"}, Names: {"sh", "nc"}, Destinations: {"10.0.0.0/8", "a.example"}, Patterns: {"x*", "y"},
+	good := map[Type][]string{Releases: {"a.example/b:1@sha256:" + digest, "c:2@sha256:" + digest}, Images: {"a.example/*", "nginx"}, Publishers: {"a.example/* by x", "b.example/c by y-*"}, VMImages: {"owner:amazon", "image:ami-0123"}, Names: {"sh", "nc"}, Destinations: {"10.0.0.0/8", "a.example"}, Patterns: {"x*", "y"},
 		Ports: {"1", "2-3"}, Duration: {"7d", "1h"}, Number: {"1", "2"}, Flag: {"true", "false"}}
 	if len(good) != len(Types()) {
 		t.Fatalf("%d types are tried, of %d", len(good), len(Types()))

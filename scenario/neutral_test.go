@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -27,7 +28,25 @@ type neutral struct {
 	DebugImages   []string                `yaml:"approved_debug_images"`
 	Automation    struct {
 		Kubernetes []string `yaml:"k8s"`
+		AWS        []string `yaml:"aws_roles"`
 	} `yaml:"automation_principals"`
+	VMs struct {
+		AWS struct {
+			Owners       []string `yaml:"owners"`
+			Products     []string `yaml:"marketplace_products"`
+			Factories    []string `yaml:"factory_roles"`
+			Images       []string `yaml:"images"`
+			Organization string   `yaml:"organization_arn"`
+		} `yaml:"aws"`
+		GCP struct {
+			Projects []string `yaml:"projects"`
+		} `yaml:"gcp"`
+		Azure struct {
+			Publishers []string `yaml:"publishers"`
+			Galleries  []string `yaml:"galleries"`
+			Platform   []string `yaml:"platform_principals"`
+		} `yaml:"azure"`
+	} `yaml:"vm_catalog"`
 	Operators struct {
 		Groups []string `yaml:"groups"`
 	} `yaml:"operators"`
@@ -130,13 +149,14 @@ func (n neutral) translate(t *testing.T, v *policy.Vocabulary) *policy.Policy {
 		// Documentation networks stand for the Internet here.
 		"addresses": map[string]any{"public": []string{"192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"}},
 		"settings": map[string]any{
-			"approved_destinations": slices.Concat(n.Egress.Approved, n.Egress.Names["all"]), "blocked_destinations": orEmpty(n.Egress.Blocklist),
+			"approved_destinations": slices.Concat(n.Egress.Approved, n.Egress.Names["all"], n.Egress.Names["azure"]), "blocked_destinations": orEmpty(n.Egress.Blocklist),
 			"mining_ports": n.MiningPorts, "mining_domains": n.MiningDomains, "suspicious_binaries": n.Suspicious,
-			"releases": releases, "approved_agents": slices.Concat(agents, n.DebugImages), "automation+": orEmpty(n.Automation.Kubernetes),
+			"releases": releases, "approved_agents": slices.Concat(agents, n.DebugImages), "automation+": slices.Concat(n.Automation.Kubernetes, roles(n.Automation.AWS), n.VMs.Azure.Platform),
 			"operators": orEmpty(n.Operators.Groups), "api_clients": orEmpty(n.API.Networks),
 		},
 		"scopes": scopes,
 	}
+	maps.Copy(doc["settings"].(map[string]any), n.machines())
 	text, err := yaml.Marshal(doc)
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +166,32 @@ func (n neutral) translate(t *testing.T, v *policy.Vocabulary) *policy.Policy {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	return p
+}
+
+// machines are the settings about virtual machines.
+func (n neutral) machines() map[string]any {
+	images := []string{}
+	add := func(kind string, values []string) {
+		for _, v := range values {
+			images = append(images, kind+":"+v)
+		}
+	}
+	add("owner", n.VMs.AWS.Owners)
+	add("product", n.VMs.AWS.Products)
+	add("image", n.VMs.AWS.Images)
+	add("project", n.VMs.GCP.Projects)
+	add("publisher", n.VMs.Azure.Publishers)
+	add("gallery", n.VMs.Azure.Galleries)
+	return map[string]any{"vm_images": images, "image_factories": roles(n.VMs.AWS.Factories), "image_recipients": []string{"organization:" + n.VMs.AWS.Organization}}
+}
+
+// roles are the ARNs of roles by name, in any account.
+func roles(names []string) []string {
+	out := []string{}
+	for _, name := range names {
+		out = append(out, "arn:aws:iam::*:role/"+name)
+	}
+	return out
 }
 
 func orEmpty(list []string) []string { return append([]string{}, list...) }

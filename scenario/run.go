@@ -123,6 +123,12 @@ func about(f finding.Finding) []string {
 		for _, c := range s.Containers {
 			container(c)
 		}
+		if i := s.Instance; i != nil {
+			out = append(out, "instance "+i.ID)
+		}
+		if i := s.VMImage; i != nil {
+			out = append(out, "image "+string(i.ID))
+		}
 		if s.Pod != nil {
 			out = append(out, "pod "+s.Pod.Cluster+" "+s.Pod.Namespace+" "+s.Pod.Name)
 		}

@@ -170,7 +170,16 @@ func (e expected) find(fs []finding.Finding) (finding.Finding, bool) {
 // names reports whether a finding is about the expected entity.
 func (e expected) names(f finding.Finding) bool {
 	text := func(key string) string { s, _ := e.Entity[key].(string); return s }
+	if e.Entity["instances"] != nil {
+		return e.namesMachines(f)
+	}
 	for _, s := range f.Subjects {
+		if i := s.Instance; i != nil {
+			return i.ID == text("instance_id") || i.Name == text("instance") && i.Name != ""
+		}
+		if i := s.VMImage; i != nil {
+			return text("image_id") == string(i.ID)
+		}
 		for _, c := range append(slices.Clone(s.Containers), deref(s)...) {
 			if id := text("container_id"); id != "" && c.ID == id {
 				return true
@@ -188,6 +197,18 @@ func (e expected) names(f finding.Finding) bool {
 		}
 	}
 	return false
+}
+
+// namesMachines reports whether a finding names every machine of a launch group.
+func (e expected) namesMachines(f finding.Finding) bool {
+	for _, id := range e.Entity["instances"].([]any) {
+		if !slices.ContainsFunc(f.Subjects, func(s finding.Subject) bool {
+			return s.Instance != nil && (s.Instance.ID == id || s.Instance.Name == id)
+		}) {
+			return false
+		}
+	}
+	return true
 }
 
 func deref(s finding.Subject) (out []evidence.Container) {

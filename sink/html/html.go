@@ -451,7 +451,14 @@ func subjectWords(s finding.Subject) subjectView {
 	if words, is := strings.CutPrefix(s.PodWords(), "pod "); is {
 		out = append(out, Line{"pod", words})
 	}
+	for _, words := range s.CloudWords() {
+		label, text, _ := strings.Cut(words, " ")
+		out = append(out, Line{label, text})
+	}
 	c := s.Container
+	if c == nil && len(out) > 0 {
+		return out
+	}
 	if c == nil {
 		return append(out, Line{cmp.Or(s.ID.Kind, "subject"), s.ID.ID})
 	}

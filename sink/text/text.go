@@ -127,6 +127,9 @@ func (p *Printer) head(f finding.Finding) {
 		if words := s.PodWords(); words != "" {
 			p.small(words)
 		}
+		for _, words := range s.CloudWords() {
+			p.small(words)
+		}
 		if c := s.Container; c != nil {
 			if c.ID != "" {
 				p.small("container " + c.ID)

@@ -1,0 +1,170 @@
+package finding
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"tidewaiter/analytic"
+	"tidewaiter/event"
+	"tidewaiter/evidence"
+	"tidewaiter/image"
+)
+
+// cloudOwner names what a finding about a machine, or about an image of machines,
+// is about: what launched the machine for good, else who launched it, so that
+// machines launched together are one finding. A machine that was changed
+// afterwards stands for itself. Nil for other subjects.
+func cloudOwner(a *analytic.Assessment) []string {
+	if i := a.VMImage; i != nil {
+		return []string{"vm-image", string(i.ID)}
+	}
+	i := a.Instance
+	switch {
+	case i == nil:
+		return nil
+	case i.Changed || !i.Launched:
+		return []string{"instance", i.ID}
+	case i.Group != "":
+		return []string{"group", i.Account, i.Region, i.Group}
+	case i.By.Name != "":
+		return []string{"launched by", i.Account, principal(i.By)}
+	}
+	return []string{"instance", i.ID}
+}
+
+// principal is by which somebody is known: of a role's session, the role.
+func principal(by event.Principal) string {
+	if by.Cloud != nil && by.Cloud.Issuer != "" {
+		return by.Cloud.Issuer
+	}
+	return by.Name
+}
+
+// cloudTitle says what a machine, or an image of machines, is, and where.
+func cloudTitle(a *analytic.Assessment) (what, where string) {
+	if i := a.VMImage; i != nil {
+		return vmImageName(*i), "images of " + cmp.Or(i.Owner, "unknown owner")
+	}
+	i := a.Instance
+	where = cmp.Or(i.Name, i.ID)
+	if i.Account != "" {
+		where += " of " + strings.TrimSuffix(i.Account+"/"+i.Region, "/")
+	}
+	return cmp.Or(vmImageName(i.Image), "unknown image"), where
+}
+
+func vmImageName(i evidence.VMImage) string {
+	s := string(i.ID)
+	if i.Name != "" {
+		s += fmt.Sprintf(" (%q)", i.Name)
+	}
+	return s
+}
+
+// CloudWords says, line by line, what a machine or an image of machines is; nil
+// for a subject that is neither. The words may hold text from the logs.
+func (s Subject) CloudWords() []string {
+	if s.VMImage != nil {
+		return []string{"image " + string(s.VMImage.ID) + ownedBy(*s.VMImage)}
+	}
+	i := s.Instance
+	if i == nil {
+		return nil
+	}
+	line := "instance " + i.ID
+	if i.Name != "" {
+		line += " " + i.Name
+	}
+	if i.Type != "" {
+		line += ", " + i.Type
+	}
+	if where := strings.Trim(i.Account+"/"+i.Region, "/"); where != "" {
+		line += ", in " + where
+	}
+	if by := principal(i.By); by != "" {
+		line += ", launched by " + by
+	}
+	if i.Group != "" {
+		line += " for " + i.Group
+	}
+	out := []string{line}
+	if i.Image.ID != "" {
+		out = append(out, "image "+string(i.Image.ID)+ownedBy(i.Image))
+	}
+	return out
+}
+
+func ownedBy(i evidence.VMImage) string {
+	switch owner := cmp.Or(i.Alias, i.Owner); {
+	case owner == "":
+		return ", of an owner that no record tells"
+	case i.Public:
+		return ", of " + owner + ", public"
+	default:
+		return ", of " + owner
+	}
+}
+
+// cloudNotes says what limits a finding about a machine.
+func cloudNotes(a *analytic.Assessment) (notes []string) {
+	i := a.Instance
+	if i == nil {
+		return nil
+	}
+	if i.Unclear > 0 {
+		notes = append(notes, fmt.Sprintf("%d connections came from an address that several machines had then: they are attributed to nobody", i.Unclear))
+	}
+	if !i.Launched {
+		notes = append(notes, "no record tells of the machine's launch: its image and who asked for it are not known")
+	}
+	return notes
+}
+
+// cloudEntity fills in what is known of a machine or of an image of machines.
+func cloudEntity(s Subject, e *Entity) {
+	img := s.VMImage
+	if i := s.Instance; i != nil {
+		img = &i.Image
+		e.InstanceID, e.InstanceName, e.Resource, e.InstanceType = i.ID, i.Name, i.Resource, i.Type
+		e.Account, e.Region, e.Zone, e.Group = i.Account, i.Region, i.Zone, i.Group
+		e.Principal = principal(i.By)
+		if len(i.Hosts) > 0 {
+			e.Host = i.Hosts[0]
+		}
+	}
+	if img != nil {
+		e.ImageID, e.ImageName, e.ImageOwner, e.ImageOwnerAlias, e.ImagePublic = string(img.ID), img.Name, img.Owner, img.Alias, img.Public
+	}
+}
+
+// cloud restores what cloudEntity wrote.
+func (e Entity) cloud(s *Subject) {
+	img := evidence.VMImage{ID: image.VM(e.ImageID), Name: e.ImageName, Owner: e.ImageOwner, Alias: e.ImageOwnerAlias, Public: e.ImagePublic}
+	switch e.Kind {
+	case "instance":
+		s.ID.ID = e.InstanceID
+		s.Instance = &evidence.Instance{ID: e.InstanceID, Name: e.InstanceName, Resource: e.Resource, Type: e.InstanceType, Account: e.Account, Region: e.Region, Zone: e.Zone, Group: e.Group,
+			By: event.Principal{Name: e.Principal}, Launched: e.Principal != "", Image: img}
+		if e.Host != "" {
+			s.Instance.Hosts = []string{e.Host}
+		}
+	case "vm-image":
+		s.ID.ID = e.ImageID
+		s.VMImage = &img
+	}
+}
+
+// cloudResources names a machine and its image for OCSF.
+func cloudResources(s Subject) []ocsfResource {
+	var out []ocsfResource
+	img := s.VMImage
+	if i := s.Instance; i != nil {
+		img = &i.Image
+		out = append(out, ocsfResource{Type: "instance", UID: i.ID, Name: i.Name})
+	}
+	if img != nil && img.ID != "" {
+		out = append(out, ocsfResource{Type: "vm-image", UID: string(img.ID), Name: img.Name})
+	}
+	return out
+}
