@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"cel.dev/cel-go/cel"
@@ -500,8 +501,11 @@ func listFunction(name string, a func(*frame) []string, args []closure) closure 
 }
 
 func textFunction(name string, a func(*frame) string, args []closure) closure {
-	if name == "size" {
+	switch name {
+	case "size":
 		return func(f *frame) int64 { return int64(utf8.RuneCountInString(a(f))) }
+	case "lowerAscii":
+		return func(f *frame) string { return lowerASCII(a(f)) }
 	}
 	if len(args) != 2 {
 		return nil
@@ -519,6 +523,16 @@ func textFunction(name string, a func(*frame) string, args []closure) closure {
 		return func(f *frame) bool { return strings.Contains(a(f), b(f)) }
 	}
 	return nil
+}
+
+// lowerASCII is CEL's lowerAscii: other letters keep their case.
+func lowerASCII(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r <= unicode.MaxASCII {
+			return unicode.ToLower(r)
+		}
+		return r
+	}, s)
 }
 
 // askSetting asks a list setting about something.

@@ -155,6 +155,8 @@ func fill(rng *rand.Rand, v reflect.Value) {
 		if rng.IntN(2) == 0 {
 			view.addr = netip.AddrFrom4([4]byte{10, 0, 0, byte(rng.UintN(4))})
 		}
+	case *VMImageView:
+		view.about = &evidence.VMImage{ID: image.VM(view.ID), Owner: view.Owner, Alias: view.OwnerAlias, Products: view.Products}
 	case *PublicationView:
 		view.ref = image.Parse(names[rng.IntN(len(names))])
 	}
@@ -179,6 +181,8 @@ func chance(rng *rand.Rand, l *Library, p *policy.Policy, kind string) activatio
 	ev.vars.images[0] = randomView(rng, views["image"])
 	ev.vars.container[0] = randomView(rng, views["container"])
 	ev.vars.pod = randomView(rng, views["pod"])
+	ev.vars.instance = randomView(rng, views["instance"])
+	ev.vars.vmImage = randomView(rng, views["vmimage"])
 	fact := -1
 	if t := views[kind]; t != nil {
 		ev.vars.facts = []*view{randomView(rng, t)}
@@ -216,6 +220,21 @@ scopes:
     scanners: [nmap, curl]
     dangerous_capabilities: [a, aa, latest]
     blocked_destinations: [10.0.0.2]
+    vm_images: ["owner:a", "owner:curl", "image:aa", "product:sh"]
+    image_factories: [a, "sys*", sh]
+    image_recipients: [a, aa]
+    image_tags: [a, "s*"]
+    launchers: [a, curl]
+    risky_identities: [a, sh, curl]
+    regions: [a, host]
+    required_tags: [a, sh]
+    vm_scope: [a, curl]
+    trusted_parents: [a]
+    large_types: [a, "c*"]
+    automation: [a, curl, sh]
+    system_programs: [a, sh]
+    system_folders: ["a*"]
+    windows_host_paths: ["c*", "*.exe"]
 `)
 
 // TestClosuresSayWhatCELSays: the fast form of a condition and CEL's own are

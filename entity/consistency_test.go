@@ -42,6 +42,15 @@ func checkEmpty(t *testing.T, r *Resolver) {
 			}
 		}
 	}
+	ms := r.machines
+	for _, m := range ms.known { // what an inventory says of machines stays, as of hosts
+		if m.told+m.acts.len() != 0 {
+			t.Errorf("machine %s is left", m.tag.id)
+		}
+	}
+	if len(ms.acts)+len(ms.events)+len(ms.launches)+ms.filed.len() != 0 {
+		t.Errorf("of machines: %d acts, %d events, %d launches are left", len(ms.acts), len(ms.events), len(ms.launches))
+	}
 	if n := r.waiting.len() + len(r.edges) + r.family.Len() + len(r.busy); n != 0 {
 		t.Errorf("%d waiting, %d edges, %d in the family", r.waiting.len(), len(r.edges), r.family.Len())
 	}
@@ -69,6 +78,7 @@ func checkConsistency(t *testing.T, r *Resolver) {
 		t.Errorf("%d wait, %d should", r.waiting.len(), waiting)
 	}
 	checkTimeline(t, "waiting", &r.waiting)
+	checkMachines(t, r)
 	if !maps.Equal(edges, r.edges) {
 		t.Errorf("edges %v, want %v", r.edges, edges)
 	}
@@ -320,7 +330,7 @@ func (c *siteCheck) places() {
 		if a.supports != c.supports[a] {
 			c.Errorf("a helper is said to place %d, places %d", a.supports, c.supports[a])
 		}
-		if a.waiting != (a.place.owner == nil && !a.needed()) {
+		if a.waiting != (a.place.owner == nil && a.machine == nil && !a.needed()) {
 			c.Errorf("an act waits: %v", a.waiting)
 		}
 		if a.waiting {

@@ -57,6 +57,7 @@ func (s *site) observe(e *event.Event) {
 func (s *site) widen() {
 	s.r.widened[s.place] = true
 	s.r.widened[s.cluster.place] = true
+	s.r.widened[event.Place{Tenant: s.place.Tenant}] = true // machines are known in all of it
 	if s.cluster == s {
 		for m := range s.members {
 			s.r.widened[m.place] = true
@@ -113,6 +114,10 @@ func tells(b event.Body) []channel {
 		return network(evidence.Request, b.Of)
 	case *event.TLS:
 		return network(evidence.Request, b.Of)
+	case *event.Instance:
+		return []channel{{evidence.Launch, byID}, {evidence.Change, byID}}
+	case *event.GuestScript:
+		return []channel{{evidence.Script, byID}, {evidence.Boot, byID}}
 	case *event.Pod, *event.Workload:
 		return []channel{{evidence.Creation, byID}}
 	case *event.PodAccess:

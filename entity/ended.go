@@ -1,8 +1,10 @@
 package entity
 
 import (
+	"math"
 	"slices"
 
+	"tidewaiter/event"
 	"tidewaiter/evidence"
 )
 
@@ -57,13 +59,12 @@ func (r *Resolver) LetWaitGo(before int64) {
 		s.letCallsGo(before - buildTime)
 		s.images.letGo(before - buildTime)
 	}
-	for {
-		oldest, ok := r.waiting.first()
-		if !ok || oldest.when() >= before {
-			break
+	for _, w := range slices.Collect(r.waiting.between(interval{math.MinInt64, before - 1})) {
+		if g, ok := w.event.Body.(*event.GuestScript); ok && g.Stage == event.GuestStored || w.gone || !w.waiting {
+			continue // what lies on a machine to be run has no time
 		}
-		r.counts.tally(oldest.act)
-		r.release(oldest.act)
+		r.counts.tally(w.act)
+		r.release(w.act)
 	}
 	r.settle()
 }

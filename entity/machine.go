@@ -69,10 +69,8 @@ type machine struct {
 	life  timeline[*lifeEvent]
 	told  int // how many of them are a cloud's
 	links machineLinks
-	// acts are what is placed on it; rested is set once what could be let go of
-	// them was.
-	acts   timeline[*act]
-	rested bool
+	// acts are what is placed on it.
+	acts timeline[*act]
 }
 
 // machineLinks is what is derived of a machine's records.

@@ -165,7 +165,7 @@ func (r *Resolver) RestingBefore(at int64) []evidence.SubjectID {
 	r.settle()
 	var out []evidence.SubjectID
 	for _, m := range r.machines.known {
-		if !m.rested && m.acts.len() > 0 && len(m.links.boots) > 0 && slices.Max(m.links.boots)+bootTime < at && m.links.lives.to >= at {
+		if m.acts.len() > 0 && len(m.links.boots) > 0 && slices.Max(m.links.boots)+bootTime < at && m.links.lives.to >= at {
 			out = append(out, m.subjectID())
 		}
 	}
@@ -183,7 +183,6 @@ func (r *Resolver) Rest(id evidence.SubjectID) []event.ID {
 	}
 	gone := r.takeAll(m)
 	r.settle()
-	m.rested = true
 	delete(r.dirty, id)
 	return gone
 }
@@ -192,6 +191,8 @@ func (r *Resolver) Rest(id evidence.SubjectID) []event.ID {
 func (r *Resolver) takeAll(m *machine) (gone []event.ID) {
 	for _, a := range slices.Collect(m.acts.all()) {
 		if a.named > 0 { // it names addresses for others
+			a.rested = true
+			a.site.assignMachine(a)
 			continue
 		}
 		gone = append(gone, a.event.ID)

@@ -53,7 +53,10 @@ func (s *site) tieGuest(a *act, by int) {
 		bump(s.ties.ids, b.Instance, by)
 	}
 	for _, addr := range b.Addrs {
-		bump(s.ties.addrs, addr.Unmap(), by)
+		addr = addr.Unmap()
+		if bump(s.ties.addrs, addr, by); s.ties.addrs[addr] <= 1 {
+			s.regardNode(addr)
+		}
 	}
 	s.retie()
 	s.regardMachines(s.ties.tags) // it can tell a boot
@@ -96,6 +99,7 @@ func (s *site) retie() {
 	s.ties.tags = tags
 	s.regardMachines(gone)
 	s.regardMachines(come)
+	s.enqueueHost()
 }
 
 // hostTags are what a host goes by: the instance's id that an inventory or the
@@ -228,9 +232,17 @@ func (ms *machines) relink(r *Resolver, m *machine) {
 	if slices.Equal(was.boots, now.boots) && was.lives == now.lives && was.network == now.network && len(gone)+len(come) == 0 {
 		return
 	}
+	for s := range ms.sitesOf(slices.Concat(was.tags, now.tags)) {
+		s.enqueueHost() // its other machines have less, or more, of it
+	}
 	ms.enqueue(was)
 	ms.enqueue(now)
 	for _, t := range slices.Concat(was.tags, now.tags) {
+		if known := ms.acts[t]; known != nil { // who has the name has it at any time
+			for a := range known.all() {
+				a.site.enqueue(a)
+			}
+		}
 		if t.kind != tagAddr && t.kind != tagName && t.kind != tagResource {
 			continue
 		}
@@ -243,19 +255,11 @@ func (ms *machines) relink(r *Resolver, m *machine) {
 	}
 }
 
-// enqueue places again what hosts and addresses did after a machine's boots.
+// enqueue places again what a machine's addresses did after its boots.
 func (ms *machines) enqueue(l machineLinks) {
 	for _, boot := range l.boots {
 		during := interval{boot, boot + bootTime}.widened(event.Skew)
 		for _, t := range l.tags {
-			if known := ms.acts[t]; known != nil {
-				for a := range known.between(during) {
-					a.site.enqueue(a)
-				}
-			}
-			for s := range ms.sites[t] {
-				s.enqueueHost(during)
-			}
 			if t.kind == tagAddr {
 				for a := range ms.fromAddress(t, during) {
 					a.site.enqueue(a)
@@ -266,18 +270,24 @@ func (ms *machines) enqueue(l machineLinks) {
 }
 
 // enqueueHost places again what a host's processes and its addresses did.
-func (s *site) enqueueHost(during interval) {
+func (s *site) enqueueHost() {
 	for _, p := range s.pids {
-		for a := range p.acts.between(s.reach(during, 0)) {
+		for a := range p.acts.all() {
 			s.enqueue(a)
 		}
 	}
-	for addr := range s.hostAddrs {
+	own := func(addr netip.Addr) {
 		if d := s.addrs[addr]; d != nil {
-			for a := range d.acts.between(s.reach(during, 0)) {
+			for a := range d.acts.all() {
 				s.enqueue(a)
 			}
 		}
+	}
+	for addr := range s.hostAddrs {
+		own(addr)
+	}
+	for addr := range s.ties.addrs {
+		own(addr)
 	}
 }
 
@@ -356,7 +366,7 @@ func (s *site) fileReferences(a *act, by int) {
 // did so after one of its boots.
 func (s *site) machineOf(a *act) *machine {
 	ms := s.r.machines
-	if len(ms.known) == 0 || a.place.owner != nil || a.place.rank > nowhere || a.untimed() {
+	if len(ms.known) == 0 || a.place.owner != nil || a.place.rank > nowhere || a.untimed() || a.rested {
 		return nil
 	}
 	var m *machine
@@ -398,8 +408,8 @@ func (s *site) machineByNetwork(a *act) *machine {
 	if s.hostAddrs[a.src] || s.ties.addrs[a.src] > 0 {
 		return ms.holder(s.hostTies(), a)
 	}
-	if addr == (tag{}) || !a.src.IsValid() {
-		return nil
+	if addr == (tag{}) || !a.src.IsValid() || s.place.Host != "" {
+		return nil // what a host sees beside its own can be its containers'
 	}
 	return ms.holder([]tag{addr}, a)
 }
@@ -468,7 +478,6 @@ func (s *site) assignMachine(a *act) {
 	s.leaveMachine(a)
 	if a.machine = now; now != nil {
 		now.acts.add(a)
-		now.rested = false
 		s.r.dirty[now.subjectID()] = true
 		if now.acts.len() > s.r.limits.PerContainer {
 			s.r.machines.crowded[now] = true

@@ -102,6 +102,8 @@ func (s *site) regardName(addr netip.Addr, name string, a *act) {
 		for connection := range d.reached.between(m.reach(during, exact)) {
 			if c := connection.place.owner; c != nil {
 				c.site.markDirty(c)
+			} else if m := connection.machine; m != nil {
+				s.r.dirty[m.subjectID()] = true
 			} else {
 				connection.site.regardHost(connection)
 			}

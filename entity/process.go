@@ -42,6 +42,7 @@ type act struct {
 	inferred inferred
 	call     *apiCall // the call of a runtime's API that it is, or nil
 	machine  *machine // whose it is if no container's, or nil
+	rested   bool     // its machine was let go of
 }
 
 func (a *act) when() int64        { return a.event.Time.At }

@@ -52,9 +52,6 @@ func (r *Resolver) wait(a *act) {
 
 // needed reports that an act of nobody's tells something about others.
 func (a *act) needed() bool {
-	if b, ok := a.event.Body.(*event.GuestScript); ok && b.Stage == event.GuestStored {
-		return true
-	}
 	if a.supports > 0 || a.named > 0 || a.place.helper && a.helper.makes != "" {
 		return true
 	}

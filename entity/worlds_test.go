@@ -23,9 +23,9 @@ func TestRandomWorlds(t *testing.T) {
 	if testing.Short() {
 		worlds = 300
 	}
-	owned, ambiguous, arrivals, named := 0, 0, 0, 0
+	owned, ambiguous, arrivals, named, machines := 0, 0, 0, 0, 0
 	for seed := range worlds {
-		w := &randomWorld{story: newStory(t), rng: rand.New(rand.NewPCG(seed, 11)), cluster: seed%2 == 1}
+		w := &randomWorld{story: newStory(t), rng: rand.New(rand.NewPCG(seed, 11)), cluster: seed%3 == 1, cloud: seed%3 == 2}
 		w.fill(5 + w.rng.IntN(60))
 		r := w.tryOrders(seed)
 		if t.Failed() {
@@ -37,14 +37,17 @@ func TestRandomWorlds(t *testing.T) {
 		for _, id := range r.Subjects() {
 			sub, _ := r.Subject(id)
 			arrivals += len(sub.Of(evidence.Arrival))
+			if sub.Instance != nil {
+				machines += len(sub.Of(evidence.Command, evidence.Connection, evidence.Lookup, evidence.Script))
+			}
 			for _, f := range sub.Of(evidence.Connection) {
 				named += len(f.Connection.Domains)
 			}
 		}
 		w.forgetAll(r)
 	}
-	t.Logf("%d records placed, %d ambiguous, %d arrivals, %d names", owned, ambiguous, arrivals, named)
-	if n := int(worlds); owned < n || ambiguous < n/4 || arrivals < n/4 || named < n/20 {
+	t.Logf("%d records placed, %d of them on machines, %d ambiguous, %d arrivals, %d names", owned, machines, ambiguous, arrivals, named)
+	if n := int(worlds); owned < n || machines < n/4 || ambiguous < n/4 || arrivals < n/4 || named < n/20 {
 		t.Error("the worlds are too tame to prove anything")
 	}
 }
@@ -92,6 +95,7 @@ type randomWorld struct {
 	*story
 	rng     *rand.Rand
 	cluster bool // its hosts are nodes of a cluster that has pods
+	cloud   bool // its hosts are machines of a cloud
 }
 
 func (w *randomWorld) String() string {
@@ -112,7 +116,12 @@ func (w *randomWorld) fill(n int) {
 		if w.cluster {
 			w.place = pick(w, event.Place{Cluster: "c", Host: "h"}, event.Place{Cluster: "c", Host: "h"}, event.Place{Cluster: "c", Host: "g"}, event.Place{Cluster: "c"}, event.Place{Cluster: "d"}, event.Place{})
 		}
+		if w.cloud {
+			w.place = pick(w, event.Place{Account: "a", Host: "h"}, event.Place{Account: "a", Host: "h"}, event.Place{Account: "a", Host: "g"}, event.Place{Account: "a"}, event.Place{Account: "a", Host: "ip-172-17-0-2"})
+		}
 		switch k := w.rng.IntN(20); {
+		case w.cloud && k%3 < 2:
+			w.cloudEvent(at)
 		case w.cluster && k%2 == 0:
 			w.podEvent(at)
 		case k < 4:

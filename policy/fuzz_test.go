@@ -61,7 +61,7 @@ func checkUsable(t *testing.T, p *Policy, v *Vocabulary) {
 	p.IsPublic(addr)
 	p.System(addr)
 	p.SystemsSource()
-	for _, s := range append(p.Scopes(), p.For(Attributes{}), p.For(Attributes{"n", "h", "h", "c", "a"})) {
+	for _, s := range append(p.Scopes(), p.For(Attributes{}), p.For(Attributes{"n", "h", "h", "c", "a", []string{"t=v"}, []string{"s"}})) {
 		for _, d := range v.Settings {
 			checkValue(t, s.Setting("AN1", d.Name), d, addr)
 		}
