@@ -471,6 +471,7 @@ func (ms *machines) isAlone(m *machine) bool {
 
 // assignMachine works out which machine did it and moves it there.
 func (s *site) assignMachine(a *act) {
+	s.regardUnclear(a)
 	now := s.machineOf(a)
 	if now == a.machine {
 		return
@@ -484,6 +485,19 @@ func (s *site) assignMachine(a *act) {
 		}
 	}
 	s.r.wait(a)
+}
+
+// regardUnclear has the machines told anew that share an address from which
+// something came that may be told of none of them.
+func (s *site) regardUnclear(a *act) {
+	if !a.src.IsValid() || s.place.Host != "" || len(s.r.machines.known) == 0 {
+		return
+	}
+	if sharing := s.r.machines.tagged[inAccount(s.place.Tenant, s.place.Account, tagAddr, a.src.String())]; len(sharing) > 1 {
+		for m := range sharing {
+			s.r.dirty[m.subjectID()] = true
+		}
+	}
 }
 
 // leaveMachine takes an act from its machine.

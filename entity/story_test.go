@@ -301,8 +301,26 @@ func dump(s *evidence.Subject) string {
 		}
 		b.WriteString("\n")
 	}
+	if s.Instance != nil {
+		i := *s.Instance
+		fmt.Fprintf(&b, "asked by %+v, made by %+v\n", cloudOf(&i.By), cloudOf(&i.Maker))
+		fmt.Fprintf(&b, "%+v\n", i)
+	}
+	if s.VMImage != nil {
+		fmt.Fprintf(&b, "%+v\n", *s.VMImage)
+	}
 	fmt.Fprintf(&b, "%+v\n%+v\nsight %v\ndropped %d\n", s.Containers, s.Pod, s.Sight, s.Dropped)
 	return b.String()
+}
+
+// cloudOf takes out what a cloud tells of a principal.
+func cloudOf(p *event.Principal) event.CloudIdentity {
+	c := p.Cloud
+	p.Cloud = nil
+	if c == nil {
+		return event.CloudIdentity{}
+	}
+	return *c
 }
 
 // subject is what is known of a container after every way of telling.

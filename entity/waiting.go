@@ -135,6 +135,7 @@ func (s *site) take(a *act) {
 		s.markDirty(c)
 		c.site.emptied[c] = true
 	}
+	s.regardUnclear(a)
 	s.leaveMachine(a)
 	s.support(old.by, -1)
 	if a.process() != nil {

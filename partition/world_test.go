@@ -40,6 +40,9 @@ scopes:
     registries: ["good.example/*"]
     approved_destinations: ["10.0.0.0/8", "198.51.100.20", "*.good.example"]
     mutable_tags: false
+    vm_images: ["owner:good"]
+    image_factories: [factory]
+    automation+: [ci]
   special:
     inherits: all
     match: {hosts: ["h1"]}
@@ -80,6 +83,9 @@ func world(rng *rand.Rand) []event.Event {
 	for n := range rng.IntN(3) { // on the last host
 		w.build(n)
 	}
+	if w.maybe(40) {
+		w.machines(1 + rng.IntN(4))
+	}
 	return w.events
 }
 
@@ -88,9 +94,11 @@ type worldMaker struct {
 	host string
 	// cluster is the one that the host is a node of, "" if of none.
 	cluster string
-	events  []event.Event
-	line    int
-	coarse  bool // Docker's clock shows whole seconds, as its text form can
+	// account and region are a cloud's, "" for records of none.
+	account, region string
+	events          []event.Event
+	line            int
+	coarse          bool // Docker's clock shows whole seconds, as its text form can
 }
 
 const epoch = int64(1_800_000_000) * event.Second
@@ -100,7 +108,7 @@ func (w *worldMaker) add(src event.Source, at int64, res int64, b event.Body) {
 	if w.coarse && src == event.Docker {
 		res = event.Second
 	}
-	e := event.Event{Place: event.Place{Cluster: w.cluster, Host: w.host}, Body: b,
+	e := event.Event{Place: event.Place{Account: w.account, Region: w.region, Cluster: w.cluster, Host: w.host}, Body: b,
 		Origin: event.Origin{Source: src, Format: string(src), File: w.host + "/" + string(src) + ".log", Spans: []event.Span{{Line: w.line}}}}
 	if at != 0 {
 		e.Time = event.Time{At: at / res * res, Res: res}
