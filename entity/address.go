@@ -46,6 +46,7 @@ func (s *site) addAddressAct(a *act) bool {
 	if a.src.IsValid() {
 		s.address(a.src).acts.add(a)
 		s.fileReferences(a, +1)
+		s.regardHeard(a)
 		s.addReached(a)
 		s.enqueue(a)
 	}
@@ -65,6 +66,7 @@ func (s *site) removeAddressAct(a *act) {
 	if a.src.IsValid() {
 		s.addrs[a.src].acts.remove(a)
 		s.fileReferences(a, -1)
+		s.regardHeard(a)
 		s.removeReached(a)
 		s.releaseAddress(a.src)
 	}

@@ -81,6 +81,9 @@ type machineLinks struct {
 	tags   []tag          // in order
 	// network is that of its interfaces, "" if no record tells it.
 	network string
+	// heard is when its network first told of it, where nothing tells of a boot;
+	// else the smallest number.
+	heard int64
 }
 
 // machines are the virtual machines that a Resolver knows.
@@ -315,12 +318,15 @@ func (ms *machines) derive(m *machine) machineLinks {
 			for _, a := range d.Addrs {
 				tags[inAccount(e.Place.Tenant, e.Place.Account, tagAddr, a.Unmap().String())] = true
 			}
+			tags[inAccount(e.Place.Tenant, e.Place.Account, tagName, strings.ToLower(d.Name))] = true
 		}
 	}
 	delete(tags, tag{})
 	l.tags = slices.SortedFunc(maps.Keys(tags), tag.compare)
+	l.heard = math.MinInt64
 	if len(l.boots) == 0 {
-		l.boots = ms.bootsSeen(m, l)
+		l.heard = ms.firstSeen(l)
+		l.boots = ms.bootsSeen(l)
 	}
 	return l
 }
@@ -381,9 +387,9 @@ func (l *machineLinks) step(e *event.Event, b *event.Instance, changed *bool) {
 
 // bootsSeen is when a machine of which no cloud tells a boot was first heard of:
 // as its own records say, or by when they begin.
-func (ms *machines) bootsSeen(m *machine, l machineLinks) []int64 {
+func (ms *machines) bootsSeen(l machineLinks) []int64 {
 	var boots []int64
-	first := int64(math.MaxInt64)
+	first := l.heard
 	for s := range ms.sitesOf(l.tags) {
 		for _, e := range s.guestEvents(l.lives) {
 			if b := e.Body.(*event.GuestScript); !b.Boot.IsZero() && !slices.Contains(boots, b.Boot.At) {
@@ -397,6 +403,31 @@ func (ms *machines) bootsSeen(m *machine, l machineLinks) []int64 {
 	}
 	slices.Sort(boots)
 	return boots
+}
+
+// firstSeen is when the network first told of something that a machine did, the
+// greatest number if it never did.
+func (ms *machines) firstSeen(l machineLinks) int64 {
+	first := int64(math.MaxInt64)
+	for _, t := range l.tags {
+		if known := ms.acts[t]; known != nil {
+			first = min(first, firstTimed(known))
+		}
+		for s := range ms.networksOf(t) {
+			if d := s.addrs[addrOf(t)]; d != nil {
+				first = min(first, firstTimed(&d.acts))
+			}
+		}
+	}
+	return first
+}
+
+// firstTimed is when the first of some acts was of which a time is known.
+func firstTimed(acts *timeline[*act]) int64 {
+	for a := range acts.between(interval{1, math.MaxInt64}) {
+		return a.when()
+	}
+	return math.MaxInt64
 }
 
 // inBoot reports whether an instant lies in the time after one of the boots.

@@ -294,13 +294,8 @@ func (s *site) enqueueHost() {
 // fromAddress gives what an address did in its account's networks.
 func (ms *machines) fromAddress(t tag, during interval) iter.Seq[*act] {
 	return func(yield func(*act) bool) {
-		account, text, _ := strings.Cut(t.id, "\x00")
-		addr, err := netip.ParseAddr(text)
-		if err != nil {
-			return
-		}
-		for s := range ms.sites[inAccount(t.tenant, account, tagNetwork, "all")] {
-			if d := s.addrs[addr]; d != nil {
+		for s := range ms.networksOf(t) {
+			if d := s.addrs[addrOf(t)]; d != nil {
 				for a := range d.acts.between(s.reach(during, 0)) {
 					if !yield(a) {
 						return
@@ -308,6 +303,45 @@ func (ms *machines) fromAddress(t tag, during interval) iter.Seq[*act] {
 				}
 			}
 		}
+	}
+}
+
+// networksOf are the sites at which the network of an address's account is told
+// of; none for another tag.
+func (ms *machines) networksOf(t tag) map[*site]bool {
+	if t.kind != tagAddr {
+		return nil
+	}
+	account, _, _ := strings.Cut(t.id, "\x00")
+	return ms.sites[inAccount(t.tenant, account, tagNetwork, "all")]
+}
+
+// addrOf is the address that a tag of one names.
+func addrOf(t tag) netip.Addr {
+	_, text, _ := strings.Cut(t.id, "\x00")
+	addr, _ := netip.ParseAddr(text) // it was written by inAccount
+	return addr
+}
+
+// regardHeard has those machines' links derived anew of which the network told
+// nothing earlier than this.
+func (s *site) regardHeard(a *act) {
+	ms := s.r.machines
+	if len(ms.known) == 0 || a.untimed() {
+		return
+	}
+	regard := func(t tag) {
+		for m := range ms.tagged[t] {
+			if m.links.heard != math.MinInt64 && a.when() <= m.links.heard {
+				ms.changed[m] = true
+			}
+		}
+	}
+	for _, t := range references(a) {
+		regard(t)
+	}
+	if s.place.Host == "" {
+		regard(inAccount(s.place.Tenant, s.place.Account, tagAddr, a.src.String()))
 	}
 }
 
@@ -337,6 +371,7 @@ func references(a *act) []tag {
 	if ref.Name != "" && ref.Zone != "" && ref.Project != "" {
 		add(tag{tenant, tagResource, "projects/" + ref.Project + "/zones/" + ref.Zone + "/instances/" + ref.Name})
 	}
+	add(inAccount(tenant, ref.Project, tagName, strings.ToLower(ref.Name)))
 	for _, part := range []string{ref.Interface, ref.MAC} {
 		if part != "" {
 			add(tag{tenant, tagPart, part})

@@ -244,7 +244,7 @@ func (b *machineBuilder) sight() map[evidence.Kind]evidence.Sight {
 					continue
 				}
 				sight := evidence.Untied
-				if tied {
+				if tied || ch.by == byID {
 					sight = evidence.Observable
 				}
 				out[ch.kind] = max(out[ch.kind], sight)

@@ -44,7 +44,7 @@ func principal(by event.Principal) string {
 // cloudTitle says what a machine, or an image of machines, is, and where.
 func cloudTitle(a *analytic.Assessment) (what, where string) {
 	if i := a.VMImage; i != nil {
-		return vmImageName(*i), "images of " + cmp.Or(i.Owner, "unknown owner")
+		return vmImageName(*i), "the images of " + cmp.Or(i.Owner, "an unknown owner")
 	}
 	i := a.Instance
 	where = cmp.Or(i.Name, i.ID)
@@ -113,7 +113,7 @@ func cloudNotes(a *analytic.Assessment) (notes []string) {
 		return nil
 	}
 	if i.Unclear > 0 {
-		notes = append(notes, fmt.Sprintf("%d connections came from an address that several machines had then: they are attributed to nobody", i.Unclear))
+		notes = append(notes, fmt.Sprintf("connections from an address that several machines had then are attributed to nobody: %d", i.Unclear))
 	}
 	if !i.Launched {
 		notes = append(notes, "no record tells of the machine's launch: its image and who asked for it are not known")

@@ -130,7 +130,7 @@ func (l Leg) Detail() string {
 	case analytic.Outside:
 		return "recorded, but only outside the window in which it counts"
 	case analytic.Untied:
-		return "recorded here, but nothing ties such records to this container; " + l.Missing + " cannot be told"
+		return "recorded here, but nothing ties such records to it; " + l.Missing + " cannot be told"
 	}
 	return "no source here records it; " + l.Missing + " cannot be told"
 }

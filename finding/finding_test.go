@@ -220,7 +220,7 @@ func TestAMissingLegSaysWhatItMeans(t *testing.T) {
 		analytic.Seen:    "",
 		analytic.Absent:  "its sources were working and recorded none",
 		analytic.Outside: "recorded, but only outside the window in which it counts",
-		analytic.Untied:  "recorded here, but nothing ties such records to this container; whom it contacted cannot be told",
+		analytic.Untied:  "recorded here, but nothing ties such records to it; whom it contacted cannot be told",
 		analytic.Blind:   "no source here records it; whom it contacted cannot be told",
 	}
 	a := assessed(subject("web"))
