@@ -35,6 +35,7 @@ const (
 	tagCopies   = "copies" // of an image
 	tagAsker    = "asker"  // who asked, and in which account
 	tagGroup    = "group"  // what launches machines, or a template for it
+	tagCall     = "call"   // the request that launched them
 )
 
 // inAccount is a tag of something that means something within an account only;
@@ -354,6 +355,7 @@ func tagsOf(e *event.Event, b *event.Instance, tags map[tag]bool) {
 	}
 	if b.Action == event.InstanceLaunch {
 		tags[askerTag(e, b.By)] = true
+		tags[inAccount(tenant, account, tagCall, b.Call)] = true
 	}
 	for _, t := range groupTags(e, b) {
 		tags[t] = true

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"tidewaiter/event"
+	"tidewaiter/evidence"
 )
 
 // ties is what a site tells of which machine it is.
@@ -220,6 +221,11 @@ func (ms *machines) relink(r *Resolver, m *machine) {
 		ms.tagged[t][m] = true
 	}
 	for _, t := range slices.Concat(gone, come) {
+		if t.kind == tagCall && len(ms.tagged[t]) <= evidence.MaxWith+2 {
+			for o := range ms.tagged[t] {
+				r.dirty[o.subjectID()] = true
+			}
+		}
 		if t.kind == tagResource { // whose records of the name are is told otherwise
 			for o := range ms.tagged[t] {
 				ms.changed[o] = true

@@ -47,6 +47,7 @@ func (r *Resolver) instance(id evidence.SubjectID) (*evidence.Subject, bool) {
 		b.about.Hosts = append(b.about.Hosts, s.place.Host)
 	}
 	b.about.Hosts = union(b.about.Hosts, nil)
+	b.with()
 	b.askers()
 	b.about.Image = r.machines.describe(m.tag.tenant, b.about.Image)
 	b.guests()
@@ -125,6 +126,21 @@ func merged(a, b map[string]string) map[string]string {
 		}
 	}
 	return out
+}
+
+// with names the machines that were launched with it.
+func (b *machineBuilder) with() {
+	for _, t := range b.m.links.tags {
+		if t.kind != tagCall || len(b.ms.tagged[t]) > evidence.MaxWith+1 {
+			continue
+		}
+		for o := range b.ms.tagged[t] {
+			if o != b.m && b.ms.isSubject(o) {
+				b.about.With = append(b.about.With, o.tag.id)
+			}
+		}
+	}
+	b.about.With = union(b.about.With, nil)
 }
 
 // askers tells what those who asked for the machine asked for in vain before,

@@ -5,6 +5,9 @@ import (
 	"tidewaiter/image"
 )
 
+// MaxWith bounds the machines of one request that are told of each other.
+const MaxWith = 64
+
 // Instance is what is known of a virtual machine of a cloud.
 type Instance struct {
 	// ID is the instance's id, or the resource where no id is known. Name is
@@ -33,6 +36,9 @@ type Instance struct {
 	// Count is how many machines were asked for with it, at least 1 if
 	// launched.
 	Count int
+	// With are the ids of the other machines that the same request launched, as
+	// far as they are known, in order; nil if there are more than MaxWith.
+	With  []string
 	Image VMImage
 	// UserData is set when it was given something to run at its boot.
 	UserData bool

@@ -138,6 +138,28 @@ func cloudEntity(s Subject, e *Entity) {
 	}
 }
 
+// launchedWith are the machines that requests launched together with those that
+// the finding is about.
+func (f *Finding) launchedWith() []Entity {
+	told := map[string]bool{}
+	for _, s := range f.Subjects {
+		told[s.ID.ID] = true
+	}
+	var out []Entity
+	for _, s := range f.Subjects {
+		if s.Instance == nil {
+			continue
+		}
+		for _, id := range s.Instance.With {
+			if !told[id] {
+				told[id] = true
+				out = append(out, Entity{Kind: "launched-with", InstanceID: id, Account: s.Instance.Account, Region: s.Instance.Region, ImageID: string(s.Instance.Image.ID), Principal: principal(s.Instance.By)})
+			}
+		}
+	}
+	return out
+}
+
 // cloud restores what cloudEntity wrote.
 func (e Entity) cloud(s *Subject) {
 	img := evidence.VMImage{ID: image.VM(e.ImageID), Name: e.ImageName, Owner: e.ImageOwner, Alias: e.ImageOwnerAlias, Public: e.ImagePublic}

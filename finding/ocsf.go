@@ -498,6 +498,7 @@ func (f *Finding) unmapped() Unmapped {
 		u.Entities = append(u.Entities, entityOf(s, s.Container))
 	}
 	u.Entities = append(u.Entities, f.further()...)
+	u.Entities = append(u.Entities, f.launchedWith()...)
 	for _, l := range f.Legs {
 		leg := UnmappedLeg{Leg: l.Name, State: l.State, What: l.What, Detail: l.Detail()}
 		if l.State != analytic.Seen {

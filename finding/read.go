@@ -266,6 +266,14 @@ func (o OCSF) analytics() []analytic.Raised {
 // and those that follow are its other containers.
 func (o OCSF) subjects(f *Finding) error {
 	for i, e := range o.Unmapped.Entities {
+		if e.Kind == "launched-with" {
+			for at := range f.Subjects {
+				if s := &f.Subjects[at]; s.Instance != nil {
+					s.Instance.With = append(s.Instance.With, e.InstanceID)
+				}
+			}
+			continue
+		}
 		c, err := o.container(e)
 		if err != nil {
 			return fmt.Errorf("unmapped.entities[%d]: %w", i, err)

@@ -107,6 +107,17 @@ var gridShort = map[string]string{
 	"A21 without zeek":   "who asked and what was fetched stand nowhere else: two of three analytics are not raised",
 	"A23 without docker": "without the image and its container there is nothing to tell of",
 	"A23 without zeek":   "where the image is from is all that is left: low by policy, for medium",
+	// A Windows container's sensor tells no container, and the rest no command.
+	"A19 without containerd": "nothing else tells which container ran when",
+	"A19 without sysmon":     "nothing else tells what it ran and whom it contacted",
+	"A34 without sysmon":     "nothing else tells what ran: told as AN0692 and AN1493",
+	// Nothing but the cloud's trail tells of launches and changes.
+	"A36 without cloudtrail": "the machines are known one by one, and not as launched together",
+	"A36 without vpcflow":    "nothing else tells whom they contacted",
+	"A38 without cloudtrail": "a connection alone is traffic",
+	"A40 without gcp.audit":  "a connection alone is traffic, on whatever port",
+	"A42 without azure":      "the machines are known one by one, and not as launched together",
+	"A44 without cloudtrail": "nothing else tells of images",
 }
 
 // TestGrid delivers every labelled scenario in every way of the grid. An

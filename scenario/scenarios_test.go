@@ -203,7 +203,7 @@ func (e expected) names(f finding.Finding) bool {
 func (e expected) namesMachines(f finding.Finding) bool {
 	for _, id := range e.Entity["instances"].([]any) {
 		if !slices.ContainsFunc(f.Subjects, func(s finding.Subject) bool {
-			return s.Instance != nil && (s.Instance.ID == id || s.Instance.Name == id)
+			return s.Instance != nil && (s.Instance.ID == id || s.Instance.Name == id || slices.Contains(s.Instance.With, fmt.Sprint(id)))
 		}) {
 			return false
 		}
