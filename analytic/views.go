@@ -245,6 +245,10 @@ type BuildView struct {
 	Command CommandView `cel:"command"`
 }
 
+// sentAlong is what BuildKit's clients ask for as remote when they send the
+// context themselves.
+var sentAlong = []string{"client-session", "upload-request"}
+
 func buildView(p *policy.Policy, f evidence.Fact) BuildView {
 	v := BuildView{}
 	var query url.Values
@@ -260,6 +264,9 @@ func buildView(p *policy.Policy, f evidence.Fact) BuildView {
 		v.Asked = f.Command != nil && f.Command.UID >= 0
 	}
 	v.Remote, v.Host = query.Get("remote"), query.Get("networkmode") == "host"
+	if slices.Contains(sentAlong, v.Remote) {
+		v.Remote = ""
+	}
 	if f.Command != nil {
 		v.Command = commandView(p, f.Command)
 	}

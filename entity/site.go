@@ -376,6 +376,12 @@ func (s *site) relink(c *container) {
 		}
 		s.relinkMounts(c)
 		s.relinkAddresses(c, c.addrTenures(c.links))
+		if made := c.madeAt(); made != c.links.made {
+			c.links.made = made
+			for _, l := range c.links.addrs {
+				s.enqueueAddress(l)
+			}
+		}
 	}
 	for exec := range c.stale {
 		now := pidTenures(c.turns, nil, c.links.ends)

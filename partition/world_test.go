@@ -305,6 +305,13 @@ func (w *worldMaker) build(n int) {
 	if w.maybe(60) {
 		w.add(event.Conntrack, at+4*event.Second, event.Microsecond, &event.Flow{Protocol: "tcp", Src: netip.AddrPortFrom(host, 41000), Dst: netip.MustParseAddrPort("203.0.113.66:80"), Answered: true})
 	}
+	if w.maybe(40) { // by BuildKit
+		step := fmt.Sprintf("%025d", 100+rng.IntN(2))
+		w.exec(at+3*event.Second, 420, 1, "/usr/bin/runc", []string{"runc", "run", "--bundle", "/b/executor/" + step, step}, "08:01")
+		w.exec(at+3*event.Second+event.Second/2, 421, 420, "/bin/sh", []string{"sh", "-c", "wget http://203.0.113.66/x"}, "00:31")
+		bridged := netip.AddrPortFrom(netip.AddrFrom4([4]byte{172, 17, 0, byte(2 + rng.IntN(3))}), 41001)
+		w.add(event.Conntrack, at+4*event.Second, event.Microsecond, &event.Flow{Protocol: "tcp", Src: bridged, Dst: netip.MustParseAddrPort("203.0.113.66:80"), Via: host, Answered: true})
+	}
 	w.add(event.Docker, at+9*event.Second, 1, &event.Image{Action: []event.ImageAction{event.ImageTag, event.ImageBuild, event.ImageCreate}[rng.IntN(3)], Reference: tag, Digest: made})
 	run := fmt.Sprintf("%064x", 0xfed000+n)
 	if w.maybe(50) {
