@@ -14,7 +14,9 @@ type Assessment struct {
 	// Pod and Containers are what a pod is and has; nil for other subjects.
 	Pod        *evidence.Pod
 	Containers []evidence.Container
-	Family     string
+	// Image is what a registry took in; nil for other subjects.
+	Image  *evidence.Image
+	Family string
 	// Analytics are those raised, the family's head first if it is among them.
 	Analytics []Raised
 	// Scope is the policy scope that applied, "" for none.

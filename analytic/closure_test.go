@@ -157,6 +157,9 @@ func fill(rng *rand.Rand, v reflect.Value) {
 		}
 	case *PublicationView:
 		view.ref = image.Parse(names[rng.IntN(len(names))])
+		if d, err := image.ParseDigest("sha256:" + strings.Repeat(string("abc"[rng.IntN(3)]), 64)); err == nil {
+			view.digest = d
+		}
 	}
 }
 

@@ -15,7 +15,7 @@ const maxItems = 200
 // family puts together what a family's detections found in one subject: one
 // assessment, children inside.
 func (ev *evaluation) family(detections []*detection) (Assessment, bool) {
-	a := Assessment{Subject: ev.subject.ID, Container: ev.container(), Family: detections[0].Family, Scope: ev.scope.Name, Cause: ev.cause()}
+	a := Assessment{Subject: ev.subject.ID, Container: ev.container(), Image: ev.subject.Image, Family: detections[0].Family, Scope: ev.scope.Name, Cause: ev.cause()}
 	a.NoPolicy = !ev.ctx.Policy.Says(ev.scope)
 	if a.Pod = ev.subject.Pod; a.Pod != nil {
 		a.Containers = ev.subject.Containers
@@ -227,12 +227,15 @@ func mergeHits(all, more []Hit) []Hit {
 
 // cause is what the subject's story is about beyond itself.
 func (ev *evaluation) cause() string {
-	c := ev.container()
-	if c == nil {
+	about := ev.subject.Image
+	if c := ev.container(); c != nil {
+		about = &c.Image
+	}
+	if about == nil {
 		return ""
 	}
-	if !c.Image.Canonical.IsZero() {
-		return c.Image.Canonical.String()
+	if !about.Canonical.IsZero() {
+		return about.Canonical.String()
 	}
-	return c.Image.Reference.Key()
+	return about.Reference.Key()
 }

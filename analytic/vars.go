@@ -224,8 +224,10 @@ func (c *varCache) factView(f evidence.Fact) *view {
 		return viewOf(requestView(f))
 	case evidence.Exec:
 		return viewOf(execView(f))
+	case evidence.Commit:
+		return viewOf(commitView(f))
 	case evidence.Publication:
-		return viewOf(publicationView(f))
+		return viewOf(publicationView(p, f))
 	}
 	return new(view)
 }

@@ -26,7 +26,7 @@ func viewTypes() []any {
 	return []any{
 		reflect.TypeFor[ImageView](), reflect.TypeFor[ContainerView](), reflect.TypeFor[EndpointView](),
 		reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](), reflect.TypeFor[WriteView](), reflect.TypeFor[BuildView](), reflect.TypeFor[APIClientView](),
-		reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[ExecView](),
+		reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[CommitView](), reflect.TypeFor[ExecView](),
 	}
 }
 
@@ -161,19 +161,42 @@ type PublicationView struct {
 	Repository string `cel:"repository"`
 	Tag        string `cel:"tag"` // "" if it was pushed by digest alone
 	Digest     string `cel:"digest"`
-	By         string `cel:"by"` // the identity that the registry tells, or ""
+	By         string `cel:"by"`   // the identity that the registry tells, or ""
+	Name       string `cel:"name"` // repository and tag as one reference, "" if it was pushed by digest alone
+	// Client is from where it was pushed, zero if the registry does not tell.
+	Client EndpointView `cel:"client"`
 
-	ref image.Reference
+	ref    image.Reference
+	digest image.Digest
 }
 
-func publicationView(f evidence.Fact) PublicationView {
+func (v *PublicationView) digests() []image.Digest { return []image.Digest{v.digest} }
+
+// CommitView is the variable "commit": an image was made of a container.
+type CommitView struct {
+	Names   []string `cel:"names"`   // those that it was given then and since
+	Reached bool     `cel:"reached"` // somebody had run something in the container before
+}
+
+func commitView(f evidence.Fact) CommitView {
+	if f.Commit == nil {
+		return CommitView{}
+	}
+	return CommitView{f.Commit.Names, f.Commit.Reached}
+}
+
+func publicationView(p *policy.Policy, f evidence.Fact) PublicationView {
 	b, ok := f.Event.Body.(*event.RegistryAction)
 	if !ok {
 		return PublicationView{}
 	}
-	v := PublicationView{Repository: b.Reference.Repository(), Digest: b.Digest.String(), By: b.By.Name, ref: b.Reference}
-	if !b.Reference.TagImplicit() {
-		v.Tag = b.Reference.Tag()
+	v := PublicationView{Repository: b.Reference.Repository(), Digest: b.Digest.String(), By: b.By.Name, ref: b.Reference, digest: b.Digest}
+	if len(b.By.Clients) > 0 {
+		a := b.By.Clients[0].Unmap()
+		v.Client = endpointView(p, a.String(), a, 0, "", nil)
+	}
+	if !b.Reference.TagImplicit() && b.Reference.Tag() != "" {
+		v.Tag, v.Name = b.Reference.Tag(), b.Reference.Repository()+":"+b.Reference.Tag()
 	}
 	return v
 }

@@ -36,7 +36,7 @@ func checkEmpty(t *testing.T, r *Resolver) {
 			"builds":       len(s.builders) + s.makings.len() + s.builds.len(),
 			"clients":      s.clients.len(), "sharing": len(s.sharing), "pods": len(s.pods.byID) + len(s.pods.byName), "claims": len(s.pods.claims) + len(s.pods.started), "dials": len(s.dialled) + s.begun.len(),
 			"owners":            len(s.owners.objects) + len(s.owners.watchers) + s.owners.all.len(),
-			"published digests": len(s.images.published), "image look-ups": len(s.images.byID) + len(s.images.byTag), "short ids": len(s.images.byShort), "watchers": len(s.images.watchers),
+			"published digests": len(s.images.published), "commits": len(s.images.committed), "image look-ups": len(s.images.byID) + len(s.images.byTag), "short ids": len(s.images.byShort), "watchers": len(s.images.watchers),
 		} {
 			if n != 0 {
 				t.Errorf("%s: %d %s are left", p, n, name)

@@ -333,6 +333,6 @@ func (w *randomWorld) imageEvent(at float64) {
 		if w.rng.IntN(2) == 0 {
 			d = w.sum()
 		}
-		w.add(at, event.Docker, &event.Image{Action: pick(w, actions...), Reference: w.ref(), Digest: d})
+		w.add(at, event.Docker, &event.Image{Action: pick(w, actions...), Reference: w.ref(), Digest: d, Container: pick(w, "", w.id())})
 	}
 }

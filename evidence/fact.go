@@ -33,6 +33,7 @@ const (
 	Build      Kind = "build"      // its image was asked to be built, or a step of that ran
 	Fetch      Kind = "fetch"      // while its image was built, the host or the builder connected to somebody
 	Exec       Kind = "exec"       // the runtime started a further process in it
+	Commit     Kind = "commit"     // an image was made of what it had become
 	Exit       Kind = "exit"       // it ended
 	// Publication: a registry took in an image. Each is a subject of its own.
 	Publication Kind = "publication"
@@ -41,7 +42,7 @@ const (
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Exit, Publication, Plain}
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Commit, Exit, Publication, Plain}
 }
 
 // Fact is one thing that an event says about a subject.
@@ -58,6 +59,8 @@ type Fact struct {
 	Connection *ConnectionFact
 	// Exec is set for Exec.
 	Exec *ExecFact
+	// Commit is set for Commit.
+	Commit *CommitFact
 }
 
 // Session says who opened a session in a running container through the
@@ -77,6 +80,14 @@ type ExecFact struct {
 	Probe bool
 	// Session is who asked the API server for it.
 	Session Session
+}
+
+// CommitFact is what is known of an image that was made of a container.
+type CommitFact struct {
+	// Names are the keys of the references that the image was given, sorted.
+	Names []string
+	// Reached is set if somebody had reached into the container before.
+	Reached bool
 }
 
 // Whole stands for a pod as a whole where one of its containers could stand.
@@ -163,6 +174,8 @@ type Subject struct {
 	Containers []Container
 	// Pod tells what the pod is; nil for any other subject.
 	Pod *Pod
+	// Image is what a registry took in, for such a subject; nil for any other.
+	Image *Image
 	// Sight tells of each kind of facts what the sources at the subject's
 	// place could have told of it during its life.
 	Sight map[Kind]Sight

@@ -452,6 +452,9 @@ func subjectWords(s finding.Subject) subjectView {
 		out = append(out, Line{"pod", words})
 	}
 	c := s.Container
+	if c == nil && s.Image != nil {
+		return append(out, Line{"pushed", s.Image.Name()}, Line{"digest", s.Image.Canonical.String()})
+	}
 	if c == nil {
 		return append(out, Line{cmp.Or(s.ID.Kind, "subject"), s.ID.ID})
 	}

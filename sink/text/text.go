@@ -135,6 +135,9 @@ func (p *Printer) head(f finding.Finding) {
 				p.small("image " + d.String())
 			}
 		}
+		if s.Image != nil {
+			p.small("image " + s.Image.Canonical.String())
+		}
 	}
 }
 
