@@ -34,6 +34,7 @@ func randomPolicy(t *testing.T, lib *analytic.Library, rng *rand.Rand) *policy.P
 learning: 10m
 settings:
   publishers: ["good.example/* by ci"]
+  pushers: ["ci"]
 default_scope: all
 scopes:
   all:
@@ -79,6 +80,7 @@ func world(rng *rand.Rand) []event.Event {
 	}
 	for n := range rng.IntN(3) { // on the last host
 		w.build(n)
+		w.implant(n)
 	}
 	return w.events
 }
@@ -323,6 +325,36 @@ func (w *worldMaker) build(n int) {
 	w.add(event.Docker, at+11*event.Second, 1, &event.Container{Action: event.ContainerCreate, ID: run, Name: fmt.Sprint("b", n), Image: tag})
 	if w.maybe(60) {
 		w.add(event.Docker, at+int64(20+rng.IntN(900))*event.Second, 1, &event.Container{Action: event.ContainerExit, ID: run})
+	}
+}
+
+// implant has an image made of a container and something pushed under one of the
+// names that containers run by.
+func (w *worldMaker) implant(n int) {
+	rng := w.rng
+	at := epoch + int64(rng.IntN(1800))*event.Second
+	name := []string{"good.example/app:1", "good.example/base:1"}[rng.IntN(2)]
+	c := fmt.Sprintf("%064x", 0xace000+n)
+	w.add(event.Docker, at-600*event.Second, 1, &event.Container{Action: event.ContainerCreate, ID: c, Image: image.Parse(name)})
+	if w.maybe(50) {
+		w.add(event.Docker, at-100*event.Second, 1, &event.ExecStarted{Container: c, ExecID: "e", Command: "sh -c id"})
+	}
+	if w.maybe(70) {
+		made := &event.Image{Action: event.ImageCommit, Container: c, Digest: digest(500 + rng.IntN(2))}
+		if w.maybe(50) {
+			made.Reference = image.Parse(name)
+		}
+		w.add(event.Docker, at-10*event.Second, 1, made)
+		w.add(event.Docker, at-int64(rng.IntN(9))*event.Second, 1, &event.Image{Action: event.ImageTag, Reference: image.Parse(name), Digest: digest(500 + rng.IntN(2))})
+	}
+	if w.maybe(30) {
+		w.add(event.Docker, at+20*event.Second, 1, &event.Container{Action: event.ContainerRemove, ID: c})
+	}
+	defer func(host, cluster string) { w.host, w.cluster = host, cluster }(w.host, w.cluster)
+	w.host, w.cluster = "hub", "" // the registry's records are from elsewhere
+	for range rng.IntN(3) {
+		w.add(event.Registry, at+int64(rng.IntN(300))*event.Second, event.Millisecond, &event.RegistryAction{Action: "push", Reference: image.Parse(name), Digest: digest(100 + rng.IntN(3)),
+			By: event.Principal{Name: []string{"ci", "bob"}[rng.IntN(2)]}})
 	}
 }
 

@@ -28,6 +28,9 @@ type neutral struct {
 	Automation    struct {
 		Kubernetes []string `yaml:"k8s"`
 	} `yaml:"automation_principals"`
+	Builders struct {
+		Pushers []string `yaml:"registry_actors"`
+	} `yaml:"builders"`
 	Operators struct {
 		Groups []string `yaml:"groups"`
 	} `yaml:"operators"`
@@ -133,6 +136,7 @@ func (n neutral) translate(t *testing.T, v *policy.Vocabulary) *policy.Policy {
 			"approved_destinations": slices.Concat(n.Egress.Approved, n.Egress.Names["all"]), "blocked_destinations": orEmpty(n.Egress.Blocklist),
 			"mining_ports": n.MiningPorts, "mining_domains": n.MiningDomains, "suspicious_binaries": n.Suspicious,
 			"releases": releases, "approved_agents": slices.Concat(agents, n.DebugImages), "automation+": orEmpty(n.Automation.Kubernetes),
+			"pushers":   orEmpty(n.Builders.Pushers),
 			"operators": orEmpty(n.Operators.Groups), "api_clients": orEmpty(n.API.Networks),
 		},
 		"scopes": scopes,
