@@ -40,7 +40,8 @@ func TestBuildersRecordedHere(t *testing.T) {
 }
 
 func builderRecordedHere(t *testing.T, buildKit string) {
-	if out, err := exec.Command("/usr/bin/docker", "build", "--help").CombinedOutput(); buildKit == "1" && strings.Contains(string(out), "buildx component is missing") {
+	env := "DOCKER_BUILDKIT=" + buildKit
+	if out, err := exec.Command("env", env, "/usr/bin/docker", "build", "--help").CombinedOutput(); strings.Contains(string(out), "buildx component is missing") {
 		t.Skipf("docker's client has no BuildKit (apt-get install docker-buildx): %v", err)
 	}
 	l := newLab(t, "-H", "tcp://"+hostAddress+":2375", "--tls=false")
@@ -50,7 +51,6 @@ func builderRecordedHere(t *testing.T, buildKit string) {
 	policy, inputs := filepath.Join(l.dir, "policy.yaml"), filepath.Join(l.dir, "inputs.yaml")
 	l.write(policy, hostPolicy)
 	l.write(inputs, hostInputs)
-	env := "DOCKER_BUILDKIT=" + buildKit
 	home := "DOCKER_CONFIG=" + filepath.Join(l.dir, "client")
 
 	l.record("pipeline")
