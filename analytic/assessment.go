@@ -17,7 +17,9 @@ type Assessment struct {
 	// Instance and VMImage are what such a subject is; nil for others.
 	Instance *evidence.Instance
 	VMImage  *evidence.VMImage
-	Family   string
+	// Image is what a registry took in; nil for other subjects.
+	Image  *evidence.Image
+	Family string
 	// Analytics are those raised, the family's head first if it is among them.
 	Analytics []Raised
 	// Scope is the policy scope that applied, "" for none.

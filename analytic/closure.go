@@ -476,7 +476,7 @@ func (c *closures) function(call ast.CallExpr, args []closure) closure {
 		if name == "is_set" {
 			return func(f *frame) bool { return a(f).IsSet() }
 		}
-		return askSetting(name, c.tree.GetType(call.Target().ID()), a, args[1])
+		return askSetting(name, c.tree.GetType(call.Target().ID()), c.tree.GetType(call.Args()[0].ID()), a, args[1])
 	case func(*frame) reflect.Value:
 		if name == "imitates" {
 			return imitation(a, args)
@@ -535,10 +535,10 @@ func lowerASCII(s string) string {
 	}, s)
 }
 
-// askSetting asks a list setting about something.
-func askSetting(name string, setting *types.Type, of func(*frame) *policy.Value, about closure) closure {
+// askSetting asks a list setting about something of a type.
+func askSetting(name string, setting, what *types.Type, of func(*frame) *policy.Value, about closure) closure {
 	for _, q := range questions() {
-		if q.name == name && string(q.setting) == setting.TypeName() {
+		if q.name == name && string(q.setting) == setting.TypeName() && q.about.TypeName() == what.TypeName() {
 			if ask := q.closure(of, about); ask != nil {
 				return ask
 			}

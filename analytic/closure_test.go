@@ -159,6 +159,9 @@ func fill(rng *rand.Rand, v reflect.Value) {
 		view.about = &evidence.VMImage{ID: image.VM(view.ID), Owner: view.Owner, Alias: view.OwnerAlias, Products: view.Products}
 	case *PublicationView:
 		view.ref = image.Parse(names[rng.IntN(len(names))])
+		if d, err := image.ParseDigest("sha256:" + strings.Repeat(string("abc"[rng.IntN(3)]), 64)); err == nil {
+			view.digest = d
+		}
 	}
 }
 
@@ -318,7 +321,7 @@ func TestClosureLeftToCEL(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]bool{
-		`image.tag.lowerAscii() == 'latest'`:         true,
+		`image.tag.upperAscii() == 'LATEST'`:         true,
 		`image.keys.exists_one(k, k == 'a')`:         true,
 		`duration('5s') > duration('3s')`:            true,
 		`image.tag.size() * 2 == 12`:                 true,

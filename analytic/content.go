@@ -101,6 +101,9 @@ type signalDecl struct {
 	Seen    map[string]Expr `yaml:"seen"`
 	Known   map[string]Expr `yaml:"known"`
 	Unknown map[string]Expr `yaml:"unknown"`
+	// Within bounds how long after the subject began the first sighting may be
+	// for Known: a length of time, or a setting that is one.
+	Within string `yaml:"within"`
 	// Many asks a counted memory: the signal holds only if more subjects than
 	// expected left one of the fact's keys there, up to this one.
 	Many *manyDecl `yaml:"many"`

@@ -126,6 +126,7 @@ func variables() map[string][]cel.EnvOption {
 	add(evidence.Access, view("access", "AccessView"))
 	add(evidence.Request, view("request", "RequestView"))
 	add(evidence.Exec, view("exec", "ExecView"))
+	add(evidence.Commit, view("commit", "CommitView"))
 	add(evidence.Publication, view("publication", "PublicationView"))
 	add(evidence.Launch, view("launch", "LaunchView"))
 	add(evidence.Change, view("change", "ChangeView"))
@@ -363,6 +364,12 @@ func questions() []question {
 		aboutView("has", policy.Releases, func(v *policy.Value, img *ImageView) bool { return v.Released(img.digests) }),
 		aboutView("contradict", policy.Releases, func(v *policy.Value, img *ImageView) bool {
 			return img.Published && (v.Contradicts(img.ref, img.digests) || v.Contradicts(img.upstream, img.digests))
+		}),
+		aboutView("allows", policy.Images, func(v *policy.Value, p *PublicationView) bool { return v.MatchesImage(p.ref, p.digests()) }),
+		aboutView("approves", policy.Images, func(v *policy.Value, p *PublicationView) bool { return v.ApprovesDigest(p.digests()) }),
+		aboutView("has", policy.Releases, func(v *policy.Value, p *PublicationView) bool { return v.Released(p.digests()) }),
+		aboutView("contradict", policy.Releases, func(v *policy.Value, p *PublicationView) bool {
+			return p.Tag != "" && v.Contradicts(p.ref, p.digests())
 		}),
 		aboutView("trusts", policy.Publishers, func(v *policy.Value, p *PublicationView) bool { return v.Publishes(p.ref, p.By) }),
 		aboutView("approves", policy.VMImages, approvesVMImage),

@@ -15,7 +15,7 @@ const maxItems = 200
 // family puts together what a family's detections found in one subject: one
 // assessment, children inside.
 func (ev *evaluation) family(detections []*detection) (Assessment, bool) {
-	a := Assessment{Subject: ev.subject.ID, Container: ev.container(), Family: detections[0].Family, Scope: ev.scope.Name, Cause: ev.cause()}
+	a := Assessment{Subject: ev.subject.ID, Container: ev.container(), Image: ev.subject.Image, Family: detections[0].Family, Scope: ev.scope.Name, Cause: ev.cause()}
 	a.NoPolicy = !ev.ctx.Policy.Says(ev.scope)
 	a.Instance, a.VMImage = ev.subject.Instance, ev.subject.VMImage
 	if a.Pod = ev.subject.Pod; a.Pod != nil {
@@ -234,12 +234,15 @@ func (ev *evaluation) cause() string {
 	case s.VMImage != nil:
 		return string(s.VMImage.ID)
 	}
-	c := ev.container()
-	if c == nil {
+	about := ev.subject.Image
+	if c := ev.container(); c != nil {
+		about = &c.Image
+	}
+	if about == nil {
 		return ""
 	}
-	if !c.Image.Canonical.IsZero() {
-		return c.Image.Canonical.String()
+	if !about.Canonical.IsZero() {
+		return about.Canonical.String()
 	}
-	return c.Image.Reference.Key()
+	return about.Reference.Key()
 }

@@ -20,6 +20,36 @@ type recall struct {
 	memory string
 	keys   condition
 	when   recallTime
+	within length // for recallKnown, how long after the subject began
+}
+
+// length is a length of time, or the setting that is one; the zero length is none.
+type length struct {
+	fixed   time.Duration
+	setting string
+}
+
+// compileLength reads a length of time, or the name of a setting that is one.
+func compileLength(from *signalsFile, text string) (length, error) {
+	if text == "" {
+		return length{}, nil
+	}
+	if s := from.Settings[text]; s.Type == policy.Duration {
+		return length{setting: text}, nil
+	}
+	fixed, err := policy.ParseDuration(text)
+	if err != nil {
+		return length{}, fmt.Errorf("%w, or name a setting that is a duration", err)
+	}
+	return length{fixed: fixed}, nil
+}
+
+// of is the length of time that holds for a subject.
+func (s length) of(ev *evaluation, analytic string) time.Duration {
+	if s.setting != "" {
+		return ev.scope.Setting(analytic, s.setting).Duration()
+	}
+	return s.fixed
 }
 
 // recallTime says which sightings answer.
@@ -33,6 +63,13 @@ const (
 
 func (l *Library) compileRecalls(comp *compiler, from *signalsFile, name string) (out []recall, err error) {
 	d := from.Signals[name]
+	within, err := compileLength(from, d.Within)
+	if err == nil && d.Within != "" && len(d.Known) == 0 {
+		err = errors.New("it bounds what is known, and nothing is asked for")
+	}
+	if err != nil {
+		err = from.fault(fmt.Errorf("signal %s, within: %w", name, err), "signals", name, "within")
+	}
 	for _, part := range []struct {
 		when recallTime
 		asks map[string]Expr
@@ -45,7 +82,11 @@ func (l *Library) compileRecalls(comp *compiler, from *signalsFile, name string)
 			if _, ok := l.memory(memory); !ok {
 				err = errors.Join(err, from.fault(fmt.Errorf("signal %s: no memory is called %q", name, memory), "signals", name, string(part.when)))
 			}
-			out = append(out, recall{memory, cond, part.when})
+			r := recall{memory: memory, keys: cond, when: part.when}
+			if part.when == recallKnown {
+				r.within = within
+			}
+			out = append(out, r)
 		}
 	}
 	return out, err
@@ -55,9 +96,7 @@ func (l *Library) compileRecalls(comp *compiler, from *signalsFile, name string)
 type many struct {
 	memory memory
 	over   string // setting
-	within time.Duration
-	// setting is where within stands, "" if it is fixed.
-	setting string
+	within length
 }
 
 func (l *Library) compileMany(from *signalsFile, name string) (*many, error) {
@@ -79,13 +118,12 @@ func (l *Library) compileMany(from *signalsFile, name string) (*many, error) {
 	if s := from.Settings[d.Over]; s.Type != policy.Number {
 		return nil, fault("over", "no setting that is a number is called %q", d.Over)
 	}
-	if s := from.Settings[d.Within]; s.Type == policy.Duration {
-		out.setting = d.Within
-		return out, nil
-	}
 	var err error
-	if out.within, err = policy.ParseDuration(d.Within); err != nil {
-		return nil, fault("within", "%w, or name a setting that is a duration", err)
+	if out.within, err = compileLength(from, d.Within); err == nil && d.Within == "" {
+		err = errors.New("it is needed")
+	}
+	if err != nil {
+		return nil, fault("within", "%w", err)
 	}
 	return out, nil
 }
@@ -97,10 +135,7 @@ func (ev *evaluation) plenty(q *many, analytic string, fact int) bool {
 	if !expected.IsSet() {
 		return false
 	}
-	within, at := q.within, ev.begin
-	if q.setting != "" {
-		within = ev.scope.Setting(analytic, q.setting).Duration()
-	}
+	within, at := q.within.of(ev, analytic), ev.begin
 	if fact >= 0 {
 		at = ev.subject.Facts[fact].Event.Time.At
 	}
@@ -126,7 +161,8 @@ func (ev *evaluation) recalled(sig *signal, vars activation) bool {
 			k := baseline.NewKey(r.memory, t)
 			ev.asked = append(ev.asked, k)
 			at, ok := ev.ctx.Memory.First(k)
-			found = found || ok && (r.when != recallSeen || at < ev.begin)
+			ok = ok && (r.when != recallSeen || at < ev.begin)
+			found = found || ok && (r.within == length{} || at-ev.begin <= int64(r.within.of(ev, vars.analytic)))
 		}
 		if len(texts) == 0 || found == (r.when == recallUnknown) {
 			return false

@@ -254,8 +254,10 @@ func (c *varCache) factView(f evidence.Fact) *view {
 		return viewOf(scriptView(p, f))
 	case evidence.Sharing:
 		return viewOf(sharingView(p, f))
+	case evidence.Commit:
+		return viewOf(commitView(f))
 	case evidence.Publication:
-		return viewOf(publicationView(f))
+		return viewOf(publicationView(p, f))
 	}
 	return new(view)
 }

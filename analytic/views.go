@@ -26,7 +26,7 @@ func viewTypes() []any {
 	return []any{
 		reflect.TypeFor[ImageView](), reflect.TypeFor[ContainerView](), reflect.TypeFor[EndpointView](),
 		reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](), reflect.TypeFor[WriteView](), reflect.TypeFor[BuildView](), reflect.TypeFor[APIClientView](),
-		reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[ExecView](),
+		reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[CommitView](), reflect.TypeFor[ExecView](),
 		reflect.TypeFor[InstanceView](), reflect.TypeFor[VMImageView](), reflect.TypeFor[PrincipalView](), reflect.TypeFor[LaunchView](), reflect.TypeFor[ChangeView](),
 		reflect.TypeFor[AttemptView](), reflect.TypeFor[ScriptView](), reflect.TypeFor[SharingView](),
 	}
@@ -163,19 +163,42 @@ type PublicationView struct {
 	Repository string `cel:"repository"`
 	Tag        string `cel:"tag"` // "" if it was pushed by digest alone
 	Digest     string `cel:"digest"`
-	By         string `cel:"by"` // the identity that the registry tells, or ""
+	By         string `cel:"by"`   // the identity that the registry tells, or ""
+	Name       string `cel:"name"` // repository and tag as one reference, "" if it was pushed by digest alone
+	// Client is from where it was pushed, zero if the registry does not tell.
+	Client EndpointView `cel:"client"`
 
-	ref image.Reference
+	ref    image.Reference
+	digest image.Digest
 }
 
-func publicationView(f evidence.Fact) PublicationView {
+func (v *PublicationView) digests() []image.Digest { return []image.Digest{v.digest} }
+
+// CommitView is the variable "commit": an image was made of a container.
+type CommitView struct {
+	Names   []string `cel:"names"`   // those that it was given then and since
+	Reached bool     `cel:"reached"` // somebody had run something in the container before
+}
+
+func commitView(f evidence.Fact) CommitView {
+	if f.Commit == nil {
+		return CommitView{}
+	}
+	return CommitView{f.Commit.Names, f.Commit.Reached}
+}
+
+func publicationView(p *policy.Policy, f evidence.Fact) PublicationView {
 	b, ok := f.Event.Body.(*event.RegistryAction)
 	if !ok {
 		return PublicationView{}
 	}
-	v := PublicationView{Repository: b.Reference.Repository(), Digest: b.Digest.String(), By: b.By.Name, ref: b.Reference}
-	if !b.Reference.TagImplicit() {
-		v.Tag = b.Reference.Tag()
+	v := PublicationView{Repository: b.Reference.Repository(), Digest: b.Digest.String(), By: b.By.Name, ref: b.Reference, digest: b.Digest}
+	if len(b.By.Clients) > 0 {
+		a := b.By.Clients[0].Unmap()
+		v.Client = endpointView(p, a.String(), a, 0, "", nil)
+	}
+	if !b.Reference.TagImplicit() && b.Reference.Tag() != "" {
+		v.Tag, v.Name = b.Reference.Tag(), b.Reference.Repository()+":"+b.Reference.Tag()
 	}
 	return v
 }
@@ -248,6 +271,10 @@ type BuildView struct {
 	Command CommandView `cel:"command"`
 }
 
+// sentAlong is what BuildKit's clients ask for as remote when they send the
+// context themselves.
+var sentAlong = []string{"client-session", "upload-request"}
+
 func buildView(p *policy.Policy, f evidence.Fact) BuildView {
 	v := BuildView{}
 	var query url.Values
@@ -263,6 +290,9 @@ func buildView(p *policy.Policy, f evidence.Fact) BuildView {
 		v.Asked = f.Command != nil && f.Command.UID >= 0
 	}
 	v.Remote, v.Host = query.Get("remote"), query.Get("networkmode") == "host"
+	if slices.Contains(sentAlong, v.Remote) {
+		v.Remote = ""
+	}
 	if f.Command != nil {
 		v.Command = commandView(p, f.Command)
 	}

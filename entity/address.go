@@ -12,6 +12,7 @@ import (
 // container after another.
 type address struct {
 	acts    timeline[*act] // connections and name queries that it began
+	via     timeline[*act] // connections that others began, and that went on as its own
 	reached timeline[*act] // connections to it
 	tenures tenures
 	names   map[string]*timeline[*act] // answers that gave it a name, by name
@@ -28,7 +29,7 @@ func (s *site) address(a netip.Addr) *address {
 
 // releaseAddress lets an address go of which nothing is known any more.
 func (s *site) releaseAddress(a netip.Addr) {
-	if d := s.addrs[a]; d != nil && d.acts.len()+d.reached.len()+len(d.tenures.list)+len(d.names) == 0 {
+	if d := s.addrs[a]; d != nil && d.acts.len()+d.via.len()+d.reached.len()+len(d.tenures.list)+len(d.names) == 0 {
 		delete(s.addrs, a)
 	}
 }
@@ -48,6 +49,9 @@ func (s *site) addAddressAct(a *act) bool {
 		s.fileReferences(a, +1)
 		s.regardHeard(a)
 		s.addReached(a)
+		if v := a.via(); v.IsValid() {
+			s.address(v).via.add(a)
+		}
 		s.enqueue(a)
 	}
 	s.r.wait(a)
@@ -68,8 +72,20 @@ func (s *site) removeAddressAct(a *act) {
 		s.fileReferences(a, -1)
 		s.regardHeard(a)
 		s.removeReached(a)
+		if v := a.via(); v.IsValid() {
+			s.addrs[v].via.remove(a)
+			s.releaseAddress(v)
+		}
 		s.releaseAddress(a.src)
 	}
+}
+
+// via is the address as whose own a connection went on, if that is another.
+func (a *act) via() netip.Addr {
+	if f, ok := a.event.Body.(*event.Flow); ok && a.src.IsValid() {
+		return f.Via.Unmap()
+	}
+	return netip.Addr{}
 }
 
 // addReached files a connection under the address connected to, so that a name
@@ -109,18 +125,20 @@ func (s *site) around() iter.Seq[*site] {
 
 // placeByAddress finds the container that had the address when the connection
 // began. An address is given to the next container within a second, so hardly
-// any tolerance is allowed; a connection whose start is unknown is nobody's.
+// any tolerance is allowed, and none for a container that was not made yet: the
+// address was another's then. A connection whose start is unknown is nobody's.
 func (s *site) placeByAddress(a *act) placement {
 	if a.untimed() {
 		return placement{}
 	}
+	made := func(x tenure) bool { return x.holder.links.made <= a.event.Time.End() }
 	for _, slack := range []int64{0, exact} {
-		if c, tie := s.addrs[a.src].tenures.holder(a.event.Time, slack); c != nil || tie {
+		if c, tie := s.addrs[a.src].tenures.only(a.event.Time, slack, made); c != nil || tie {
 			return placement{owner: c, rank: linked}
 		}
 	}
 	if known := s.cluster.addrs[a.src]; known != nil && s.cluster != s {
-		if c, tie := known.tenures.holder(a.event.Time, exact); c != nil || tie {
+		if c, tie := known.tenures.only(a.event.Time, exact, made); c != nil || tie {
 			return placement{owner: c, rank: linked}
 		}
 	}

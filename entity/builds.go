@@ -84,18 +84,23 @@ func makings(e *event.Event) (out []int64) {
 // it out.
 func (s *site) fileMaking(c *container, e *event.Event, by int) {
 	for _, at := range makings(e) {
-		if by > 0 {
-			s.makings.add(making{c, at})
-		} else {
-			s.makings.remove(making{c, at})
-		}
-		s.regardCallsWaiting(interval{at - callReach - reorder, at + callReach + reorder})
-		s.regardClientsWaiting(interval{at, at})
+		s.fileMade(making{c, at}, by)
 	}
 	if isBuilder(e) {
 		countKey(s.builders, c, by)
 		s.regardBuild(e.Time.At)
 	}
+}
+
+// fileMade enters when a container was made, or takes it out.
+func (s *site) fileMade(m making, by int) {
+	if by > 0 {
+		s.makings.add(m)
+	} else {
+		s.makings.remove(m)
+	}
+	s.regardCallsWaiting(interval{m.at - callReach - reorder, m.at + callReach + reorder})
+	s.regardClientsWaiting(interval{m.at, m.at})
 }
 
 // isBuilder reports the creation of a container from an image that only its id
@@ -127,15 +132,16 @@ func (s *site) regardBuilt(at int64) {
 	}
 }
 
-// ofHost reports that an act is the host's own: from its address, and no
-// container's. Where nobody says which addresses are the host's, it is any
-// private one that no container is known to have had then.
+// ofHost reports that an act is the host's own: from its address, or from
+// behind it, as BuildKit's steps are, and no container's. Where nobody says which
+// addresses are the host's, it is any private one that no container is known to
+// have had then.
 func (s *site) ofHost(a *act) bool {
 	if !a.src.IsValid() || a.untimed() || a.place.owner != nil {
 		return false
 	}
 	if len(s.hostAddrs) > 0 {
-		return s.hostAddrs[a.src]
+		return s.hostAddrs[a.src] || a.src.IsPrivate() && s.hostAddrs[a.via()]
 	}
 	return s.place.Host != "" && a.src.IsPrivate()
 }
@@ -146,6 +152,7 @@ type buildStory struct {
 	end   int64          // when the image was there
 	asked []*event.Event // in order
 	ran   []*container   // the builder's containers, by id
+	kit   bool           // BuildKit: no event tells of a step's container
 }
 
 // buildOf works out the build that an image came of, from what brought it here;
@@ -183,6 +190,7 @@ func (s *site) buildOf(key string, arrivals []*event.Event) (st buildStory, ok b
 		st.when.from = ask.Time.At - reorder
 	}
 	st.ran = s.buildersWithin(interval{st.when.from, result.Time.At})
+	st.kit = !slices.ContainsFunc(st.ran, func(c *container) bool { return !isStepID(c.id) })
 	if ask == nil && !said && len(st.ran) == 0 {
 		return st, false
 	}
@@ -237,13 +245,12 @@ func (s *site) asksWithin(when interval, names map[string]bool) (out []*event.Ev
 	return out[:min(len(out), maxBuildFacts)]
 }
 
-// buildersWithin lists the classic builder's containers that came and ended in a
-// stretch of time.
+// buildersWithin lists the containers of steps that came and ended in a stretch
+// of time.
 func (s *site) buildersWithin(when interval) (out []*container) {
 	for m := range s.makings.between(when) {
 		c := m.c
-		ended := len(c.links.ends) > 0 && c.links.ends[len(c.links.ends)-1] <= when.to+reorder
-		if s.builders[c] > 0 && ended && !slices.Contains(out, c) {
+		if s.builders[c] > 0 && c.endedBy(when.to+reorder) && !slices.Contains(out, c) {
 			out = append(out, c)
 		}
 	}
@@ -288,7 +295,11 @@ func (b *subjectBuilder) built(p *part, id identity) {
 			}
 		}
 	}
-	fetched = append(fetched, s.hostActs(st.when)...)
+	for _, a := range s.hostActs(st.when) {
+		if len(s.hostAddrs) == 0 || s.hostAddrs[a.src] || st.kit && a.when() <= st.end {
+			fetched = append(fetched, a)
+		}
+	}
 	slices.SortFunc(fetched, (*act).compare)
 	for _, a := range fetched[:min(len(fetched), maxFetches)] {
 		b.fetch(a, p.index)
@@ -328,10 +339,11 @@ func (b *subjectBuilder) bases(p *part, s *site, st buildStory) {
 	}
 }
 
-// hostActs are the connections that a host began itself in a stretch of time.
+// hostActs are the connections that a host began itself in a stretch of time, or
+// that went on as its own.
 func (s *site) hostActs(when interval) (out []*act) {
-	add := func(known *address) {
-		for a := range known.acts.between(when) {
+	add := func(acts *timeline[*act]) {
+		for a := range acts.between(when) {
 			if _, flow := a.event.Body.(*event.Flow); flow && s.ofHost(a) {
 				out = append(out, a)
 			}
@@ -340,13 +352,14 @@ func (s *site) hostActs(when interval) (out []*act) {
 	if len(s.hostAddrs) == 0 {
 		for addr, known := range s.addrs {
 			if addr.IsPrivate() {
-				add(known)
+				add(&known.acts)
 			}
 		}
 	}
 	for addr := range s.hostAddrs {
 		if known := s.addrs[addr]; known != nil {
-			add(known)
+			add(&known.acts)
+			add(&known.via)
 		}
 	}
 	return out
@@ -445,7 +458,7 @@ func (s *site) regardBuilder(c *container) {
 	if s.builders[c] == 0 {
 		return
 	}
-	for _, at := range c.links.starts {
+	for at := range c.begins() {
 		for a := range s.images.acts.between(interval{at - reorder, at + buildTime}) {
 			for _, d := range a.digests() {
 				s.markWatchers(d.String())
@@ -484,26 +497,4 @@ func (s *site) letCallsGo(before int64) {
 	for _, c := range unused {
 		s.dropCall(c)
 	}
-}
-
-// isStep reports that a nameless image's container was a step of a build: an
-// image was named soon after it had ended.
-func (s *site) isStep(c *container) bool {
-	if len(c.links.ends) == 0 {
-		return false
-	}
-	end := c.links.ends[len(c.links.ends)-1]
-	for a := range s.images.acts.between(interval{end - reorder, end + buildTime}) {
-		if b := a.body(); b != nil && a.event.Origin.Source == event.Docker &&
-			(b.Action == event.ImageBuild || b.Action == event.ImageTag || b.Action == event.ImageCreate) {
-			return true
-		}
-	}
-	return false
-}
-
-// stepOf reports that a container was a step of a build of which a container is
-// still known.
-func (s *site) stepOf(c *container) bool {
-	return s.builders[c] > 0 && len(c.links.starts) > 0 && s.inBuild(c.links.starts[0])
 }

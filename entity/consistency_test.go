@@ -33,9 +33,10 @@ func checkEmpty(t *testing.T, r *Resolver) {
 			"mounts": len(s.mounts), "answers": s.answers.len() + s.answers.names, "image events": s.images.acts.len() + s.images.described.len(),
 			"ways of arrival": len(s.images.came), "bindings": len(s.images.bound) + len(s.images.resolved),
 			"store writes": len(s.images.writes.all) + len(s.images.writes.named) + len(s.images.writes.ids),
+			"builds":       len(s.builders) + s.makings.len() + s.builds.len(),
 			"clients":      s.clients.len(), "sharing": len(s.sharing), "pods": len(s.pods.byID) + len(s.pods.byName), "claims": len(s.pods.claims) + len(s.pods.started), "dials": len(s.dialled) + s.begun.len(),
 			"owners":            len(s.owners.objects) + len(s.owners.watchers) + s.owners.all.len(),
-			"published digests": len(s.images.published), "image look-ups": len(s.images.byID) + len(s.images.byTag), "short ids": len(s.images.byShort), "watchers": len(s.images.watchers),
+			"published digests": len(s.images.published), "commits": len(s.images.committed), "image look-ups": len(s.images.byID) + len(s.images.byTag), "short ids": len(s.images.byShort), "watchers": len(s.images.watchers),
 		} {
 			if n != 0 {
 				t.Errorf("%s: %d %s are left", p, n, name)
@@ -169,13 +170,19 @@ func (c *siteCheck) addresses() {
 	for addr, d := range c.s.addrs {
 		checkTimeline(c.T, "connections", &d.acts)
 		checkTimeline(c.T, "reached", &d.reached)
-		if d.acts.len()+d.reached.len()+len(d.tenures.list)+len(d.names) == 0 {
+		checkTimeline(c.T, "forwarded", &d.via)
+		if d.acts.len()+d.via.len()+d.reached.len()+len(d.tenures.list)+len(d.names) == 0 {
 			c.Errorf("address %s is kept for nothing", addr)
 		}
 		for a := range d.acts.all() {
 			c.acts[a] = true
 			if a.src != addr {
 				c.Errorf("an act of %s is filed wrongly", addr)
+			}
+		}
+		for a := range d.via.all() {
+			if a.via() != addr || a.gone {
+				c.Errorf("a connection that went on as %s is filed wrongly", addr)
 			}
 		}
 		for a := range d.reached.all() {

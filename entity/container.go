@@ -64,6 +64,7 @@ func (l *lifeEvent) compare(o *lifeEvent) int { return compareEvents(l.event, o.
 type links struct {
 	// starts and ends are when it was started and when it ended, in order.
 	starts, ends []int64
+	made         int64                  // when it was created, the smallest number if no record tells
 	runs         []interval             // from the one to the other
 	pids         map[string][]pidTenure // by exec id, "" for its own process
 	addrs        []addrTenure
@@ -81,7 +82,7 @@ type addrTenure struct {
 
 func newContainer(s *site, id string) *container {
 	return &container{
-		site: s, id: id, execs: map[string][]*event.Event{}, links: links{pids: map[string][]pidTenure{}, runs: []interval{always}},
+		site: s, id: id, execs: map[string][]*event.Event{}, links: links{made: always.from, pids: map[string][]pidTenure{}, runs: []interval{always}},
 		stale: map[string]bool{}, devices: map[string]bool{},
 	}
 }
@@ -193,6 +194,28 @@ func (c *container) startsAndEnds() (starts, ends []int64) {
 		starts = slices.Insert(starts, 0, created)
 	}
 	return starts, exits(c.turns)
+}
+
+// madeAt is when the container was created, the smallest number if no record
+// tells.
+func (c *container) madeAt() int64 {
+	made := int64(math.MaxInt64)
+	for _, e := range c.turns {
+		switch b := e.Body.(type) {
+		case *event.Container:
+			if b.Action == event.ContainerCreate && !e.Time.IsZero() {
+				made = min(made, e.Time.At)
+			}
+		case *event.ContainerDescription:
+			if !b.CreatedAt.IsZero() {
+				made = min(made, b.CreatedAt.At)
+			}
+		}
+	}
+	if made == math.MaxInt64 {
+		return always.from
+	}
+	return made
 }
 
 // exits are the times of those events that end a container, or an exec.

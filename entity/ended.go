@@ -74,6 +74,9 @@ func (c *container) endedBefore(at int64) bool {
 		_, to := c.podTimes()
 		return to < at
 	}
+	if c.site.builders[c] > 0 && isStepID(c.id) {
+		return c.stepEndedBefore(at)
+	}
 	n, begun := len(c.links.ends), len(c.links.starts)
 	return n > 0 && c.links.ends[n-1] < at && (begun == 0 || c.links.starts[begun-1] <= c.links.ends[n-1])
 }

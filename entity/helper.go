@@ -13,6 +13,7 @@ type runtimeCall struct {
 	exec   bool   // it starts a further process in a running container
 	starts string // the container whose processes it starts, or ""
 	makes  string // the container that it makes, or ""
+	step   bool   // that is a step of an image's build
 }
 
 // readRuntimeCall reads the command line of a program that is called like one
@@ -30,8 +31,10 @@ func readRuntimeCall(p *event.Process) *runtimeCall {
 			return &runtimeCall{starts: p.Args[i+1]}
 		}
 		return &runtimeCall{}
-	case name == "conmon", name == "docker-containerd-shim":
+	case name == "conmon", name == "docker-containerd-shim", name == "dockerd": // it is its network's hook, too
 		return &runtimeCall{}
+	case p.Exe == "/" && slices.Equal(p.Args, []string{"runc", "init"}):
+		return &runtimeCall{} // its copy lies on a mount of its own, to which no path leads
 	}
 	return nil
 }
@@ -59,11 +62,26 @@ func readOCICall(args []string) *runtimeCall {
 	case "exec":
 		return &runtimeCall{exec: true, starts: firstOperand(rest)}
 	case "run":
+		if id := firstOperand(rest); isBuildKitStep(id, rest) {
+			return &runtimeCall{starts: id, makes: id, step: true}
+		}
 		return &runtimeCall{starts: firstOperand(rest)}
 	case "create":
 		return &runtimeCall{makes: firstOperand(rest)}
 	}
 	return &runtimeCall{}
+}
+
+// isBuildKitStep reports that a runtime is called by BuildKit, which runs each
+// step in a container of its own, below a folder "executor".
+func isBuildKitStep(id string, args []string) bool {
+	return isStepID(id) && slices.ContainsFunc(args, func(a string) bool { return strings.HasSuffix(a, "/executor/"+id) })
+}
+
+// isStepID reports an id as BuildKit makes them (its package identity): 25
+// digits to the base of 36.
+func isStepID(id string) bool {
+	return len(id) == 25 && strings.Trim(id, "0123456789abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 // ociVerbs are the sub-commands of OCI runtimes.

@@ -19,7 +19,9 @@ type imageStore struct {
 	// to a digest, resolved what a registry named for it.
 	came            map[cameKey]*timeline[*imageAct]
 	bound, resolved map[string]*timeline[*imageAct]
-	writes          storeWrites
+	// committed finds by container the images that were made of it.
+	committed map[string]*timeline[*imageAct]
+	writes    storeWrites
 	// described are the look-ups, which have no time.
 	described timeline[*imageAct]
 	byID      map[image.Digest][]*event.ImageDescription
@@ -109,7 +111,7 @@ func (c counted) only(text string, fits func(image.Digest) bool) image.Digest {
 func newImageStore(s *site) imageStore {
 	return imageStore{
 		site: s, came: map[cameKey]*timeline[*imageAct]{}, writes: newStoreWrites(),
-		bound: map[string]*timeline[*imageAct]{}, resolved: map[string]*timeline[*imageAct]{},
+		bound: map[string]*timeline[*imageAct]{}, resolved: map[string]*timeline[*imageAct]{}, committed: map[string]*timeline[*imageAct]{},
 		published: map[image.Digest]int{}, byID: map[image.Digest][]*event.ImageDescription{}, byTag: counted{}, byShort: counted{},
 		watchers: map[string]map[*container]bool{},
 	}
@@ -244,6 +246,10 @@ func (st *imageStore) file(a *imageAct, by int) {
 	case *event.ImageResolved:
 		st.publish(b.Digest, by)
 	}
+	if of := a.committedOf(); of != "" {
+		enter(st.committed, of, a, by)
+		st.tellCommitted(a)
+	}
 	switch b := a.body(); {
 	case b == nil && a.name != "":
 		enter(st.resolved, a.name, a, by)
@@ -330,6 +336,7 @@ func (st *imageStore) tell(what string) {
 func (st *imageStore) touch(e *event.Event) {
 	if a, ok := st.acts.find(&imageAct{event: e}); ok {
 		st.site.regardBuilt(a.when())
+		st.tellCommitted(a)
 		st.tell(a.name)
 		for _, d := range a.digests() {
 			st.tell(d.String())

@@ -217,12 +217,16 @@ func (s *site) countCreation(a *act, was, is bool) {
 	if was == is || a.helper == nil || a.helper.makes == "" {
 		return
 	}
-	c := s.container(a.helper.makes)
+	c, by := s.container(a.helper.makes), +1
 	if is {
 		c.made.add(a)
 	} else {
+		by = -1
 		c.made.remove(a)
 		c.site.emptied[c] = true
+	}
+	if a.helper.step && !a.untimed() {
+		s.countStep(c, a.when(), by)
 	}
 	c.site.changed[c] = true
 	s.markDirty(c)

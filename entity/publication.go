@@ -3,6 +3,7 @@ package entity
 import (
 	"tidewaiter/event"
 	"tidewaiter/evidence"
+	"tidewaiter/image"
 )
 
 // publicationKind is the kind of subject that a push to a registry is: who
@@ -28,7 +29,12 @@ func (r *Resolver) publication(id evidence.SubjectID) (*evidence.Subject, bool) 
 	if e == nil {
 		return nil, false
 	}
-	return evidence.NewSubject(id, []evidence.Fact{{Kind: evidence.Publication, Container: evidence.Whole, Event: e}}), true
+	s := evidence.NewSubject(id, []evidence.Fact{{Kind: evidence.Publication, Container: evidence.Whole, Event: e}})
+	b := e.Body.(*event.RegistryAction)
+	s.Image = &evidence.Image{
+		Reference: b.Reference, Digests: []image.Digest{b.Digest}, Canonical: b.Digest, Published: true, Origin: evidence.OriginRegistry,
+	}
+	return s, true
 }
 
 // touchPublication tells that a push is cited otherwise now.

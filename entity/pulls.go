@@ -211,6 +211,9 @@ func (st *imageStore) regroupIn(a *imageAct, during interval) {
 	if ids := st.writes.ids[r.namespace]; ids != nil {
 		for id := range ids.between(during.widened(groupGap)) {
 			st.linkConfig(id)
+			if d, _ := configID(id); !id.edge.Parent.IsZero() {
+				st.tell(d.String()) // the names that were written with it
+			}
 		}
 	}
 }

@@ -98,7 +98,11 @@ const (
 
 // namesakes are the containers whose ids begin alike: with whole ids, and with
 // short ones. Whoever can write a log can write many of either.
-type namesakes struct{ long, short map[*container]bool }
+// asked is set once something named one of them by a short id.
+type namesakes struct {
+	long, short map[*container]bool
+	asked       bool
+}
 
 func (n *namesakes) of(c *container) map[*container]bool {
 	if len(c.id) == longID {
@@ -138,7 +142,7 @@ func (s *site) container(id string) *container {
 		s.changed[c] = true
 		if p := idPrefix(id); p != "" {
 			if s.byPrefix[p] == nil {
-				s.byPrefix[p] = &namesakes{map[*container]bool{}, map[*container]bool{}}
+				s.byPrefix[p] = &namesakes{long: map[*container]bool{}, short: map[*container]bool{}}
 			}
 			s.byPrefix[p].of(c)[c] = true
 		}
@@ -211,7 +215,7 @@ func (s *site) vouch(c *container, by int) {
 // in: what a short one means may be another container now.
 func (s *site) regardPrefix(p string) {
 	same := s.byPrefix[p]
-	if same == nil || len(same.short) == 0 {
+	if same == nil || len(same.short) == 0 && !same.asked {
 		return // whole ids mean themselves
 	}
 	for c := range same.all() {
@@ -240,6 +244,7 @@ func (s *site) regardPrefix(p string) {
 // if there is none.
 func (s *site) named(id string) *container {
 	if long := s.longOf(id); long != nil {
+		s.byPrefix[id[:shortID]].asked = true
 		return long
 	}
 	return s.container(id)
@@ -377,6 +382,12 @@ func (s *site) relink(c *container) {
 		}
 		s.relinkMounts(c)
 		s.relinkAddresses(c, c.addrTenures(c.links))
+		if made := c.madeAt(); made != c.links.made {
+			c.links.made = made
+			for _, l := range c.links.addrs {
+				s.enqueueAddress(l)
+			}
+		}
 	}
 	for exec := range c.stale {
 		now := pidTenures(c.turns, nil, c.links.ends)

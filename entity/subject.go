@@ -85,6 +85,7 @@ func (b *subjectBuilder) build(id evidence.SubjectID) *evidence.Subject {
 		for _, m := range p.members {
 			b.actFacts(m, p)
 		}
+		watch[record] = append(watch[record], b.commits(p)...)
 	}
 	for record, what := range watch {
 		record.site.images.watch(record, what)

@@ -103,8 +103,14 @@ func (t *tenures) index() {
 // holder is the one container that held the process id or address at an
 // instant; tie says that there are several, so that nobody can tell.
 func (t *tenures) holder(when event.Time, slack int64) (found *container, tie bool) {
+	return t.only(when, slack, func(tenure) bool { return true })
+}
+
+// only is the holder among those whose tenures fit.
+func (t *tenures) only(when event.Time, slack int64, fits func(tenure) bool) (found *container, tie bool) {
 	for x := range t.at(when, slack) {
 		switch c := x.holder.canonical(); {
+		case !fits(x):
 		case found == nil:
 			found = c
 		case found != c:

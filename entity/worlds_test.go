@@ -191,7 +191,11 @@ func (w *randomWorld) call(at float64) {
 	client, server := netip.AddrPortFrom(w.addr(), 4000), netip.AddrPortFrom(w.addr(), 2375)
 	path := pick(w, "/build", "/build", "/grpc", "/containers/create", "/containers/"+containerA+"/start")
 	query := pick(w, nil, url.Values{"t": {"web:1"}}, url.Values{"t": {"web:2"}, "remote": {"http://a.example/d"}})
-	switch w.rng.IntN(6) {
+	switch w.rng.IntN(7) {
+	case 5: // BuildKit's own call of the runtime, and what it runs
+		pid, step := w.pid(), pick(w, "92q72fsrntxitktjm7bsqt88w", "sf6nfe1ezopvoazdytkp3f7xb")
+		w.run(at, pid, w.pid(), "/usr/sbin/runc", "--log", "/b/executor/log", "run", "--bundle", "/b/executor/"+step, step)
+		w.run(at+0.1, w.pid(), pid, "/bin/sh", "-c", "wget http://203.0.113.5/")
 	case 0, 1:
 		r := &event.APIRequest{Method: "POST", Path: path, Query: query}
 		if path == "/containers/create" && w.rng.IntN(2) == 0 {
@@ -306,7 +310,7 @@ func (w *randomWorld) traffic(at float64) {
 	}
 	src := netip.AddrPortFrom(w.addr(), 4000)
 	if w.rng.IntN(2) == 0 {
-		w.add(at, event.Conntrack, &event.Flow{Protocol: "tcp", Src: src, Dst: netip.AddrPortFrom(w.addr(), 80)})
+		w.add(at, event.Conntrack, &event.Flow{Protocol: "tcp", Src: src, Dst: netip.AddrPortFrom(w.addr(), 80), Via: pick(w, netip.Addr{}, w.addr())})
 		return
 	}
 	if w.rng.IntN(6) == 0 {
@@ -338,6 +342,6 @@ func (w *randomWorld) imageEvent(at float64) {
 		if w.rng.IntN(2) == 0 {
 			d = w.sum()
 		}
-		w.add(at, event.Docker, &event.Image{Action: pick(w, actions...), Reference: w.ref(), Digest: d})
+		w.add(at, event.Docker, &event.Image{Action: pick(w, actions...), Reference: w.ref(), Digest: d, Container: pick(w, "", w.id())})
 	}
 }

@@ -102,6 +102,10 @@ type Flow struct {
 	Service string
 	// Answered is false when the sensor says that nobody answered.
 	Answered bool
+	// Via is the address that the source's own was translated to on the way,
+	// such as a host's for its containers; not valid if it was not, or nobody
+	// told.
+	Via netip.Addr
 	// SrcPod and DstPod are whose the ends are, when the sensor itself says so;
 	// DstNames are the names that it knows the destination by.
 	SrcPod, DstPod PodRef

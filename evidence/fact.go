@@ -33,6 +33,7 @@ const (
 	Build      Kind = "build"      // its image was asked to be built, or a step of that ran
 	Fetch      Kind = "fetch"      // while its image was built, the host or the builder connected to somebody
 	Exec       Kind = "exec"       // the runtime started a further process in it
+	Commit     Kind = "commit"     // an image was made of what it had become
 	Exit       Kind = "exit"       // it ended
 	// Of a virtual machine of a cloud, or of the image of one:
 	Launch  Kind = "launch"  // it was made and started
@@ -48,7 +49,7 @@ const (
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Exit, Launch, Boot, Change, Attempt, Script, Sharing, Publication, Plain}
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Commit, Exit, Launch, Boot, Change, Attempt, Script, Sharing, Publication, Plain}
 }
 
 // Fact is one thing that an event says about a subject.
@@ -66,6 +67,8 @@ type Fact struct {
 	Connection *ConnectionFact
 	// Exec is set for Exec.
 	Exec *ExecFact
+	// Commit is set for Commit.
+	Commit *CommitFact
 }
 
 // Session says who opened a session in a running container through the
@@ -85,6 +88,14 @@ type ExecFact struct {
 	Probe bool
 	// Session is who asked the API server for it.
 	Session Session
+}
+
+// CommitFact is what is known of an image that was made of a container.
+type CommitFact struct {
+	// Names are the keys of the references that the image was given, sorted.
+	Names []string
+	// Reached is set if somebody had reached into the container before.
+	Reached bool
 }
 
 // Whole stands for a pod as a whole where one of its containers could stand.
@@ -177,6 +188,8 @@ type Subject struct {
 	Pod      *Pod
 	Instance *Instance
 	VMImage  *VMImage
+	// Image is what a registry took in, for such a subject; nil for any other.
+	Image *Image
 	// Sight tells of each kind of facts what the sources at the subject's
 	// place could have told of it during its life.
 	Sight map[Kind]Sight

@@ -44,6 +44,8 @@ func Describe(f evidence.Fact, of evidence.Image) string {
 		return s
 	case *event.TLS:
 		return "TLS to " + cmp.Or(b.ServerName, b.Server.String())
+	case *event.RegistryAction:
+		return by(b.By) + cmp.Or(b.Action, "registry") + " " + b.Reference.String() + " (" + b.Digest.String() + ")"
 	case *event.Plain:
 		return "event"
 	}

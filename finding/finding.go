@@ -87,6 +87,8 @@ type Subject struct {
 	// Instance and VMImage are what a virtual machine, or an image of such, is.
 	Instance *evidence.Instance
 	VMImage  *evidence.VMImage
+	// Image is what a registry took in; nil for other subjects.
+	Image *evidence.Image
 }
 
 // container is whose a fact is; nil for a pod's as a whole.
@@ -159,6 +161,8 @@ func newID(family string, a *analytic.Assessment) string {
 		parts = append(parts, own...)
 	case a.Pod != nil:
 		parts = append(parts, "owner", a.Pod.Owner.Kind, a.Pod.Owner.Namespace, a.Pod.Owner.Name)
+	case a.Image != nil:
+		parts = append(parts, s.Kind, a.Image.Reference.Key())
 	default:
 		parts = append(parts, s.Kind, s.ID)
 	}
@@ -166,13 +170,19 @@ func newID(family string, a *analytic.Assessment) string {
 	return "tw-" + hex.EncodeToString(id[:12])
 }
 
-// owner is what a finding is about: the container on its host, or the object
-// at the top of those that made the pod. All its pods are one finding.
+// owner is what a finding is about: the container on its host, the object at the
+// top of those that made the pod, or the name that was pushed. All its pods, and
+// all pushes of one image under one name, are one finding.
 func owner(a *analytic.Assessment) string {
 	if own := cloudOwner(a); own != nil {
 		return strings.Join(own, " ")
 	}
-	if a.Pod == nil {
+	switch {
+	case a.Image != nil:
+		s := a.Subject
+		s.ID = a.Image.Reference.Key()
+		return s.String()
+	case a.Pod == nil:
 		return a.Subject.String()
 	}
 	o := a.Pod.Owner
@@ -194,7 +204,7 @@ func compose(id string, as []*analytic.Assessment) Finding {
 	for _, a := range as {
 		f.addSignals(a)
 		f.addEvidence(a)
-		f.Subjects = append(f.Subjects, Subject{a.Subject, a.Container, a.Pod, a.Containers, a.Instance, a.VMImage})
+		f.Subjects = append(f.Subjects, Subject{a.Subject, a.Container, a.Pod, a.Containers, a.Instance, a.VMImage, a.Image})
 		f.Omitted += a.Omitted
 		f.FinalAt = max(f.FinalAt, a.FinalAt)
 	}
@@ -258,6 +268,8 @@ func imageOf(a *analytic.Assessment, f evidence.Fact) evidence.Image {
 		return a.Containers[f.Container].Image
 	case a.Container != nil:
 		return a.Container.Image
+	case a.Image != nil:
+		return *a.Image
 	}
 	return evidence.Image{}
 }
@@ -324,6 +336,9 @@ func title(a *analytic.Assessment) string {
 		}
 	}
 	s := what + " in " + where
+	if a.Image != nil {
+		s = "push of " + a.Image.Name()
+	}
 	hits := slices.Clone(a.Hits)
 	slices.SortStableFunc(hits, func(x, y analytic.Hit) int { return cmp.Compare(y.Points, x.Points) })
 	why, groups := 0, []string{}

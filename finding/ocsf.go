@@ -386,7 +386,11 @@ func resources(s Subject) []ocsfResource {
 		return out
 	}
 	if c == nil {
-		return []ocsfResource{{Type: s.ID.Kind, UID: s.ID.ID}}
+		out := []ocsfResource{{Type: s.ID.Kind, UID: s.ID.ID}}
+		if s.Image != nil {
+			out = append(out, ocsfResource{Type: "image", UID: s.Image.Canonical.String(), Name: s.Image.Name()})
+		}
+		return out
 	}
 	out := []ocsfResource{{Type: "container", UID: c.ID, Name: c.Name, Namespace: c.Namespace}}
 	if c.Pod != "" {
@@ -539,15 +543,22 @@ func entityOf(s Subject, c *evidence.Container) Entity {
 		}
 	}
 	cloudEntity(s, &e)
+	if s.Image != nil {
+		e.tellImage(s.Image)
+	}
 	if c == nil {
 		return e
 	}
 	e.ContainerID, e.ContainerName, e.ContainerKind = c.ID, c.Name, string(c.Kind)
 	e.Pod, e.Namespace, e.Host = cmp.Or(e.Pod, c.Pod), cmp.Or(e.Namespace, c.Namespace), cmp.Or(c.Host, e.Host)
-	e.Image, e.ImageAsTyped = c.Image.Name(), c.Image.Reference.Raw()
-	e.ImageDigest, e.ImageOrigin = c.Image.Canonical.String(), string(c.Image.Origin)
-	for _, d := range c.Image.Digests {
+	e.tellImage(&c.Image)
+	return e
+}
+
+func (e *Entity) tellImage(i *evidence.Image) {
+	e.Image, e.ImageAsTyped = i.Name(), i.Reference.Raw()
+	e.ImageDigest, e.ImageOrigin = i.Canonical.String(), string(i.Origin)
+	for _, d := range i.Digests {
 		e.ImageDigests = append(e.ImageDigests, d.String())
 	}
-	return e
 }

@@ -297,6 +297,13 @@ func (o OCSF) subjects(f *Finding) error {
 			s.Pod = e.pod()
 		}
 		e.cloud(&s)
+		if c == nil && e.Image != "" {
+			of, err := e.image()
+			if err != nil {
+				return fmt.Errorf("unmapped.entities[%d]: %w", i, err)
+			}
+			s.Image = &of
+		}
 		f.Subjects = append(f.Subjects, s)
 	}
 	return nil
@@ -319,7 +326,7 @@ func (e Entity) pod() *evidence.Pod {
 // container is the container that an entity names, nil for none.
 func (o OCSF) container(e Entity) (*evidence.Container, error) {
 	of := o.resource("container", e.ContainerID)
-	if of.Type == "" && e.ContainerID == "" && e.ContainerName == "" && e.Image == "" {
+	if of.Type == "" && e.ContainerID == "" && e.ContainerName == "" && (e.Image == "" || o.resource(e.Kind, "").Type != "") {
 		return nil, nil
 	}
 	c := &evidence.Container{ID: e.ContainerID, Name: e.ContainerName, Kind: event.ContainerKind(e.ContainerKind), Cluster: e.Cluster}
@@ -328,21 +335,27 @@ func (o OCSF) container(e Entity) (*evidence.Container, error) {
 		c.Pod = e.Pod
 	}
 	c.Host = o.resource("host", e.Host).UID
-	c.Image.Reference, c.Image.Origin = image.Parse(e.ImageAsTyped), evidence.ImageOrigin(e.ImageOrigin)
 	var err error
+	c.Image, err = e.image()
+	return c, err
+}
+
+// image is what an entity says of its image.
+func (e Entity) image() (of evidence.Image, err error) {
+	of.Reference, of.Origin = image.Parse(e.ImageAsTyped), evidence.ImageOrigin(e.ImageOrigin)
 	if e.ImageDigest != "" {
-		if c.Image.Canonical, err = image.ParseDigest(e.ImageDigest); err != nil {
-			return nil, fmt.Errorf("image_digest: %w", err)
+		if of.Canonical, err = image.ParseDigest(e.ImageDigest); err != nil {
+			return of, fmt.Errorf("image_digest: %w", err)
 		}
 	}
 	for _, s := range e.ImageDigests {
 		d, err := image.ParseDigest(s)
 		if err != nil {
-			return nil, fmt.Errorf("image_digests: %w", err)
+			return of, fmt.Errorf("image_digests: %w", err)
 		}
-		c.Image.Digests = append(c.Image.Digests, d)
+		of.Digests = append(of.Digests, d)
 	}
-	return c, nil
+	return of, nil
 }
 
 // resource finds a resource by type and uid, "" for any; the zero one if there

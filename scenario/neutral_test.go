@@ -47,6 +47,9 @@ type neutral struct {
 			Platform   []string `yaml:"platform_principals"`
 		} `yaml:"azure"`
 	} `yaml:"vm_catalog"`
+	Builders struct {
+		Pushers []string `yaml:"registry_actors"`
+	} `yaml:"builders"`
 	Operators struct {
 		Groups []string `yaml:"groups"`
 	} `yaml:"operators"`
@@ -152,6 +155,7 @@ func (n neutral) translate(t *testing.T, v *policy.Vocabulary) *policy.Policy {
 			"approved_destinations": slices.Concat(n.Egress.Approved, n.Egress.Names["all"], n.Egress.Names["azure"]), "blocked_destinations": orEmpty(n.Egress.Blocklist),
 			"mining_ports": n.MiningPorts, "mining_domains": n.MiningDomains, "suspicious_binaries": n.Suspicious,
 			"releases": releases, "approved_agents": slices.Concat(agents, n.DebugImages), "automation+": slices.Concat(n.Automation.Kubernetes, roles(n.Automation.AWS), n.VMs.Azure.Platform),
+			"pushers":   orEmpty(n.Builders.Pushers),
 			"operators": orEmpty(n.Operators.Groups), "api_clients": orEmpty(n.API.Networks),
 		},
 		"scopes": scopes,

@@ -459,6 +459,9 @@ func subjectWords(s finding.Subject) subjectView {
 	if c == nil && len(out) > 0 {
 		return out
 	}
+	if c == nil && s.Image != nil {
+		return append(out, Line{"pushed", s.Image.Name()}, Line{"digest", s.Image.Canonical.String()})
+	}
 	if c == nil {
 		return append(out, Line{cmp.Or(s.ID.Kind, "subject"), s.ID.ID})
 	}

@@ -138,6 +138,9 @@ func (p *Printer) head(f finding.Finding) {
 				p.small("image " + d.String())
 			}
 		}
+		if s.Image != nil {
+			p.small("image " + s.Image.Canonical.String())
+		}
 	}
 }
 

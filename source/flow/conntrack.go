@@ -122,6 +122,9 @@ func (d *conntrackDecoder) emit(rec source.Record, tag string, t *tracked, at ev
 		Protocol: t.proto, Src: src, Dst: dst, State: t.state,
 		BytesOut: t.orig.bytes, BytesIn: t.reply.bytes,
 	}
+	if t.reply.dst != t.orig.src {
+		body.Via = t.reply.dst
+	}
 	d.key = t.appendKey(d.key[:0])
 	if tag == tagNew {
 		body.Answered = true

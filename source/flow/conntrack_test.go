@@ -13,8 +13,8 @@ const (
 	newTCP = "[1795300000.100200]\t    [NEW] tcp      6 120 SYN_SENT src=10.42.0.7 dst=203.0.113.66 sport=41446 dport=3333 [UNREPLIED] src=203.0.113.66 dst=192.0.2.10 sport=3333 dport=41446 id=731\n"
 	endTCP = "[1795300060.400500]\t[DESTROY] tcp      6 src=10.42.0.7 dst=203.0.113.66 sport=41446 dport=3333 packets=9 bytes=900 src=203.0.113.66 dst=192.0.2.10 sport=3333 dport=41446 packets=8 bytes=7000 [ASSURED] id=731\n"
 
-	sawNew = "2026-11-21T22:26:40.100200Z tcp 10.42.0.7:41446 > 203.0.113.66:3333 state=SYN_SENT bytes=-1/-1"
-	sawEnd = "2026-11-21T22:26:40.100200Z tcp 10.42.0.7:41446 > 203.0.113.66:3333 end=2026-11-21T22:27:40.400500Z bytes=900/7000 record=2026-11-21T22:27:40.4005Z"
+	sawNew = "2026-11-21T22:26:40.100200Z tcp 10.42.0.7:41446 > 203.0.113.66:3333 via=192.0.2.10 state=SYN_SENT bytes=-1/-1"
+	sawEnd = "2026-11-21T22:26:40.100200Z tcp 10.42.0.7:41446 > 203.0.113.66:3333 via=192.0.2.10 end=2026-11-21T22:27:40.400500Z bytes=900/7000 record=2026-11-21T22:27:40.4005Z"
 )
 
 func TestConntrackRecords(t *testing.T) {
@@ -59,7 +59,7 @@ func TestConntrackRecords(t *testing.T) {
 			want: []string{sawNew}},
 		{name: "the originator's address is the one before translation",
 			text: "[1795300000.100200]\t    [NEW] tcp      6 120 SYN_SENT src=172.17.0.2 dst=10.96.0.1 sport=40000 dport=443 [UNREPLIED] src=10.0.1.14 dst=10.0.1.3 sport=6443 dport=51234 id=8\n",
-			want: []string{"2026-11-21T22:26:40.100200Z tcp 172.17.0.2:40000 > 10.96.0.1:443 state=SYN_SENT bytes=-1/-1"}},
+			want: []string{"2026-11-21T22:26:40.100200Z tcp 172.17.0.2:40000 > 10.96.0.1:443 via=10.0.1.3 state=SYN_SENT bytes=-1/-1"}},
 		{name: "update tells nothing",
 			text:    strings.Replace(strings.Replace(newTCP, "   [NEW]", "[UPDATE]", 1), "SYN_SENT", "SYN_RECV", 1),
 			skipped: 1},
@@ -89,7 +89,7 @@ func TestConntrackEnds(t *testing.T) {
 			want: []string{sawNew, strings.Replace(sawNew, "26:40", "27:10", 1), strings.Replace(sawEnd, "26:40", "27:10", 1)}},
 		{name: "a beginning after the end is not its beginning",
 			text: newTCP + strings.Replace(endTCP, "1795300060.", "1795299000.", 1),
-			want: []string{sawNew, "unknown time tcp 10.42.0.7:41446 > 203.0.113.66:3333 end=2026-11-21T22:10:00.400500Z bytes=900/7000 record=2026-11-21T22:10:00.4005Z"}},
+			want: []string{sawNew, "unknown time tcp 10.42.0.7:41446 > 203.0.113.66:3333 via=192.0.2.10 end=2026-11-21T22:10:00.400500Z bytes=900/7000 record=2026-11-21T22:10:00.4005Z"}},
 		{name: "age in whole seconds gives a start of two seconds' width",
 			text: strings.Replace(endTCP, "[ASSURED]", "[ASSURED] delta-time=60 [start=Sat Nov 21 22:26:40 2026] [stop=Sat Nov 21 22:27:40 2026]", 1),
 			want: []string{strings.Replace(noEnd, "unknown time", "2026-11-21T22:26:39Z", 1)}},
@@ -97,10 +97,10 @@ func TestConntrackEnds(t *testing.T) {
 			text: newTCP + strings.Replace(endTCP, "[ASSURED]", "[ASSURED] delta-time=61", 1), want: []string{sawNew, sawEnd}},
 		{name: "nobody answered until the end",
 			text: newTCP + "[1795300120.200300]\t[DESTROY] tcp      6 src=10.42.0.7 dst=203.0.113.66 sport=41446 dport=3333 packets=6 bytes=360 [UNREPLIED] src=203.0.113.66 dst=192.0.2.10 sport=3333 dport=41446 packets=0 bytes=0 id=731\n",
-			want: []string{sawNew, "2026-11-21T22:26:40.100200Z tcp 10.42.0.7:41446 > 203.0.113.66:3333 end=2026-11-21T22:28:40.200300Z bytes=360/0 unanswered record=2026-11-21T22:28:40.2003Z"}},
+			want: []string{sawNew, "2026-11-21T22:26:40.100200Z tcp 10.42.0.7:41446 > 203.0.113.66:3333 via=192.0.2.10 end=2026-11-21T22:28:40.200300Z bytes=360/0 unanswered record=2026-11-21T22:28:40.2003Z"}},
 		{name: "an end with a state and without counters",
 			text: newTCP + "[1795300060.400500]\t[DESTROY] tcp      6 TIME_WAIT src=10.42.0.7 dst=203.0.113.66 sport=41446 dport=3333 src=203.0.113.66 dst=192.0.2.10 sport=3333 dport=41446 [ASSURED] id=731\n",
-			want: []string{sawNew, "2026-11-21T22:26:40.100200Z tcp 10.42.0.7:41446 > 203.0.113.66:3333 state=TIME_WAIT end=2026-11-21T22:27:40.400500Z bytes=-1/-1 record=2026-11-21T22:27:40.4005Z"}},
+			want: []string{sawNew, "2026-11-21T22:26:40.100200Z tcp 10.42.0.7:41446 > 203.0.113.66:3333 via=192.0.2.10 state=TIME_WAIT end=2026-11-21T22:27:40.400500Z bytes=-1/-1 record=2026-11-21T22:27:40.4005Z"}},
 	})
 }
 

@@ -36,6 +36,9 @@ func line(e event.Event) string {
 				fmt.Fprintf(&b, " %s=%s", name, s)
 			}
 		}
+		if body.Via.IsValid() {
+			add("via", body.Via.String())
+		}
 		add("state", body.State)
 		add("service", body.Service)
 		if !body.End.IsZero() {

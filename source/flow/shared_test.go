@@ -282,7 +282,7 @@ func TestSharedSpotChecks(t *testing.T) {
 	}{
 		{"scenarios/A01/conn.log", 2, "2026-11-03T10:00:40.000442Z tcp 10.42.3.17:49628 > 198.51.100.9:3333 state=SF end=2026-11-03T11:00:40.018034Z bytes=41000/52000 record=2026-11-03T11:00:40.018034Z"},
 		{"scenarios/A11/dns.log", 1, "2026-11-03T10:00:07.000048Z 10.42.2.2:36597 > 10.43.0.10:53 A xmr.pool.example NOERROR 198.51.100.88 record=2026-11-03T10:00:07.021048Z"},
-		{"scenarios/A13/conntrack.log", 4, "2026-11-03T10:00:11.000335Z tcp 10.42.6.6:54577 > 203.0.113.9:443 end=2026-11-03T10:02:31.030833Z bytes=540/1920 record=2026-11-03T10:02:31.030833Z"},
+		{"scenarios/A13/conntrack.log", 4, "2026-11-03T10:00:11.000335Z tcp 10.42.6.6:54577 > 203.0.113.9:443 via=10.0.1.14 end=2026-11-03T10:02:31.030833Z bytes=540/1920 record=2026-11-03T10:02:31.030833Z"},
 		{"captures/scenario-b-malicious-image/conntrack.log", 1, "2026-11-21T21:35:52.456243Z tcp 198.51.100.2:41446 > 198.51.100.30:5000 state=SYN_SENT bytes=-1/-1"},
 	} {
 		_, events := readFile(t, filepath.Join(shared, c.path))
