@@ -24,15 +24,17 @@ func oneOf(flag, value string, known []string) error {
 	return misused("%s: %q: want %s or %s%s", flag, value, strings.Join(known[:last], ", "), known[last], meant(value, known))
 }
 
-// meant says which known word somebody may have meant, or nothing. The measure
-// is the command line library's own.
+// meant says which known word somebody may have meant, or nothing: those that
+// are nearest. The measure is the command line library's own.
 func meant(word string, known []string) string {
-	c := &cobra.Command{SuggestionsMinimumDistance: 2}
+	c := &cobra.Command{}
 	for _, k := range known {
 		c.AddCommand(&cobra.Command{Use: k, Run: func(*cobra.Command, []string) {}})
 	}
-	if near := c.SuggestionsFor(word); word != "" && len(near) > 0 {
-		return "; did you mean " + strings.Join(near[:min(len(near), 3)], " or ") + "?"
+	for c.SuggestionsMinimumDistance = 1; word != "" && c.SuggestionsMinimumDistance <= 2; c.SuggestionsMinimumDistance++ {
+		if near := c.SuggestionsFor(word); len(near) > 0 {
+			return "; did you mean " + strings.Join(near[:min(len(near), 3)], " or ") + "?"
+		}
 	}
 	return ""
 }
