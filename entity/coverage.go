@@ -75,14 +75,14 @@ func (r *Resolver) Widened() map[event.Place]bool {
 
 // tells is what an event of this body proves to be observable.
 func tells(b event.Body) []channel {
-	process := func(k evidence.Kind, container string, of event.PodRef) []channel {
-		if container != "" || of.Pod != "" {
+	process := func(k evidence.Kind, container string, of *event.PodRef) []channel {
+		if container != "" || of.HasPod() {
 			return []channel{{k, byID}}
 		}
 		return []channel{{k, byProcess}}
 	}
-	network := func(k evidence.Kind, of event.PodRef) []channel {
-		if of.Pod != "" {
+	network := func(k evidence.Kind, of *event.PodRef) []channel {
+		if of.HasPod() {
 			return []channel{{k, byID}}
 		}
 		return []channel{{k, byAddress}}
@@ -101,7 +101,7 @@ func tells(b event.Body) []channel {
 	case *event.Socket:
 		return process(evidence.Connection, b.Container, b.Of)
 	case *event.Flow:
-		if b.SrcPod.Pod == "" {
+		if !b.SrcPod.HasPod() {
 			return []channel{{evidence.Connection, byAddress}, {evidence.Fetch, byID}}
 		}
 		return []channel{{evidence.Connection, byID}}

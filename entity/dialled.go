@@ -154,7 +154,7 @@ type inferred struct {
 // tells the pod only.
 func (s *site) inferPod(a *act) {
 	now := inferred{}
-	if a.told == "" && a.toldPod.Pod != "" && !a.gone {
+	if a.told == "" && a.toldPod.HasPod() && !a.gone {
 		if c, _ := s.dialler(a); c != nil && c.pod == nil {
 			ref := podObject(a.toldPod)
 			now = inferred{c.id, event.ObjectRef{Namespace: ref.Namespace, Name: ref.Name, UID: ref.UID}}

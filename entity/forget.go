@@ -151,7 +151,7 @@ func (r *Resolver) Forget(id evidence.SubjectID) []event.ID {
 	for _, m := range s.record(id).all() {
 		acts = slices.AppendSeq(acts, m.made.all())
 		for a := range m.acts.all() {
-			if a.named == 0 || a.toldPod.Pod != "" { // told to be its own, it would stay for ever
+			if a.named == 0 || a.toldPod.HasPod() { // told to be its own, it would stay for ever
 				acts = append(acts, a)
 			}
 		}

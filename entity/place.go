@@ -44,7 +44,7 @@ func (s *site) placeOf(a *act) placement {
 	switch {
 	case a.told != "":
 		return placement{owner: s.named(a.told), rank: linked}
-	case a.toldPod.Pod != "":
+	case a.toldPod.HasPod():
 		return placement{owner: s.cluster.podOf(podObject(a.toldPod), a.event.Time), rank: linked}
 	case a.src.IsValid():
 		if p := s.placeByAddress(a); p.rank > nowhere {

@@ -18,10 +18,10 @@ type act struct {
 	// src is the address that did it, invalid for what a process did; dst the
 	// one that it connected to, if it did.
 	src, dst netip.Addr
-	told     string       // container id that the source itself tells, or ""
-	toldPod  event.PodRef // pod that it tells
-	client   *clientCall  // what it asks for if it is a runtime's client
-	helper   *runtimeCall // what it says if it calls itself a runtime's helper
+	told     string        // container id that the source itself tells, or ""
+	toldPod  *event.PodRef // pod that it tells, nil if none
+	client   *clientCall   // what it asks for if it is a runtime's client
+	helper   *runtimeCall  // what it says if it calls itself a runtime's helper
 
 	place placement
 	// sandbox is the one that the container lies in which this helper makes.
