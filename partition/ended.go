@@ -2,6 +2,7 @@ package partition
 
 import (
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"tidewaiter/baseline"
@@ -28,12 +29,56 @@ func goneKey(id evidence.SubjectID) uint64 {
 	return binary.BigEndian.Uint64(k[:])
 }
 
-func (p *Partition) isGone(id evidence.SubjectID) bool {
-	if len(p.gone) == 0 {
+// maxGone bounds how many of those let go are known to be so: the latest half of
+// it at least, which a hundred busy hosts fill in a day and a half.
+const maxGone = 1 << 19
+
+// gone are the subjects let go of because they had ended, by a hash. What comes
+// for one that is forgotten is told as of a new subject.
+type gone struct {
+	young, old map[uint64]struct{}
+	forgotten  int
+}
+
+func (g *gone) add(k uint64) {
+	if len(g.young) >= maxGone/2 {
+		g.forgotten += len(g.old)
+		g.young, g.old = nil, g.young
+	}
+	if g.young == nil {
+		g.young = map[uint64]struct{}{}
+	}
+	g.young[k] = struct{}{}
+}
+
+func (g *gone) has(id evidence.SubjectID) bool {
+	if len(g.young)+len(g.old) == 0 {
 		return false
 	}
-	_, gone := p.gone[goneKey(id)]
-	return gone
+	k := goneKey(id)
+	_, young := g.young[k]
+	_, old := g.old[k]
+	return young || old
+}
+
+// list gives all that are known, in order; restore takes them in.
+func (g *gone) list() []uint64 {
+	return slices.Compact(slices.Sorted(func(yield func(uint64) bool) {
+		for _, part := range []map[uint64]struct{}{g.young, g.old} {
+			for k := range part {
+				if !yield(k) {
+					return
+				}
+			}
+		}
+	}))
+}
+
+func (g *gone) restore(list []uint64) {
+	g.old = make(map[uint64]struct{}, len(list))
+	for _, k := range list {
+		g.old[k] = struct{}{}
+	}
 }
 
 // Tidy lets go of subjects that ended so long before the watermark that nothing
@@ -73,7 +118,7 @@ func (p *Partition) Tidy() {
 		p.counts.Placed += placed
 		p.counts.Containers += containers
 		p.letGo(id)
-		p.gone[goneKey(id)] = struct{}{}
+		p.gone.add(goneKey(id))
 		p.counts.Ended++
 	}
 }
@@ -82,7 +127,7 @@ func (p *Partition) Tidy() {
 // any more. ok is false if its evidence was let go: what comes now is late.
 func (p *Partition) changed(id evidence.SubjectID) (s *evidence.Subject, ok bool) {
 	_, settled := p.settled[id]
-	gone := p.isGone(id)
+	gone := p.gone.has(id)
 	if !settled && !gone {
 		s, _ = p.resolver.Subject(id)
 		return s, true

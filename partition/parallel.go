@@ -53,7 +53,7 @@ func (p *Partition) remember(subjects map[evidence.SubjectID]*evidence.Subject) 
 		}
 	})
 	for i, id := range ids {
-		p.news.add(p.memory.Replace(id.String(), seen[i]))
+		p.learn(p.memory.Replace(id.String(), seen[i]))
 	}
 }
 

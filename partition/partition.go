@@ -29,6 +29,9 @@ type Options struct {
 	// Hold is the number of events above which Tidy lets go of the evidence of
 	// subjects that ended long before the watermark; 0 keeps it for ever.
 	Hold int
+	// Alone says that there are no other partitions: nothing is kept to be
+	// published to them.
+	Alone bool
 }
 
 // Partition holds the state of one partition. Not safe for concurrent use.
@@ -48,9 +51,8 @@ type Partition struct {
 	found map[evidence.SubjectID]bool
 	// settled is what is said of subjects whose evidence was let go.
 	settled map[evidence.SubjectID][]analytic.Assessment
-	// gone are the subjects let go of because they had ended, by a hash;
-	// unassessed those that changed since they were assessed.
-	gone       map[uint64]struct{}
+	gone    gone
+	// unassessed are the subjects that changed since they were assessed.
 	unassessed map[evidence.SubjectID]bool
 	news       news
 }
@@ -69,6 +71,9 @@ type Counts struct {
 	// Ended is the number of subjects whose evidence was let go because they
 	// had ended long before.
 	Ended int
+	// Forgotten is of how many of them that is not known any more, because of a
+	// bound: what comes for one of those makes a new subject.
+	Forgotten int
 	// Uncounted is how many sightings a bound kept out of what is counted: more
 	// may have been made than signals that ask how many were told.
 	Uncounted int
@@ -88,7 +93,6 @@ func New(opt Options) *Partition {
 		asked:      map[evidence.SubjectID][]baseline.Key{},
 		found:      map[evidence.SubjectID]bool{},
 		settled:    map[evidence.SubjectID][]analytic.Assessment{},
-		gone:       map[uint64]struct{}{},
 		unassessed: map[evidence.SubjectID]bool{},
 		news:       newNews(),
 	}
@@ -250,6 +254,7 @@ func (p *Partition) Counts() Counts {
 	c.Placed += p.counts.Placed // of those let go
 	c.Containers += p.counts.Containers
 	c.Uncounted = p.memory.Dropped
+	c.Forgotten = p.gone.forgotten
 	return c
 }
 
