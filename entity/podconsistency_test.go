@@ -78,12 +78,12 @@ func (c *siteCheck) pods() {
 // inference compares what a connection lets infer with what it would now.
 func (c *siteCheck) inference(fresh *site, a *act) {
 	c.Helper()
-	got := a.inferred
+	got := a.infers()
 	if got.container != "" {
 		countKey(fresh.claimsOf(got.container).inferred, got.pod, +1)
 	}
-	if a.site.inferPod(a); a.inferred != got {
-		c.Errorf("connection of %s let infer %v, want %v", a.src, got, a.inferred)
+	if a.site.inferPod(a); a.infers() != got {
+		c.Errorf("connection of %s let infer %v, want %v", a.src, got, a.infers())
 	}
 }
 

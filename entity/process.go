@@ -36,10 +36,10 @@ type act struct {
 	// line is what a command line says, once somebody asked.
 	line *command.Line
 	// to is where an address connected to, dials what a command names to
-	// connect to, inferred what the connection lets infer.
+	// connect to, inferred what the connection lets infer, nil if nothing.
 	to       netip.AddrPort
 	dials    []netip.AddrPort
-	inferred inferred
+	inferred *inferred
 	call     *apiCall // the call of a runtime's API that it is, or nil
 }
 
