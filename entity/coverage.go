@@ -171,7 +171,7 @@ func (b *subjectBuilder) records() []*container {
 func (b *subjectBuilder) keys() map[key]bool {
 	known := map[key]bool{byID: true}
 	for _, c := range b.records() {
-		known[byProcess] = known[byProcess] || len(c.links.pids) > 0
+		known[byProcess] = known[byProcess] || len(c.links.pids)+len(c.links.execPIDs) > 0
 		known[byAddress] = known[byAddress] || len(c.links.addrs) > 0
 		for a := range c.acts.all() {
 			if known[byProcess] {

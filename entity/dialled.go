@@ -178,7 +178,7 @@ func (s *site) inferPod(a *act) {
 	}{{was, -1}, {now, +1}} {
 		if i.container != "" {
 			c := s.cluster.claimsOf(i.container)
-			countKey(c.inferred, i.pod, i.by)
+			countFew(&c.inferred, i.pod, i.by)
 			s.cluster.regardClaims(c)
 			s.cluster.releaseClaims(i.container)
 		}

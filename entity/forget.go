@@ -180,7 +180,7 @@ func (s *site) forgetLife(c *container) (gone []event.ID) {
 	}
 	n := c.life.len()
 	c.life = timeline[*lifeEvent]{}
-	c.stale[""] = true
+	c.stale.add("")
 	s.changed[c] = true
 	if c.pod != nil {
 		c.vouched -= n
@@ -188,9 +188,9 @@ func (s *site) forgetLife(c *container) (gone []event.ID) {
 		return gone
 	}
 	s.vouch(c, -n)
-	c.turns, c.execs = nil, map[string][]*event.Event{}
-	for exec := range c.links.pids {
-		c.stale[exec] = true
+	c.turns, c.execs = nil, nil
+	for exec := range c.links.execPIDs {
+		c.stale.add(exec)
 	}
 	return gone
 }
