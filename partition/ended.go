@@ -88,32 +88,24 @@ func (p *Partition) Tidy() {
 	if p.opt.Hold == 0 || len(p.events) <= p.opt.Hold {
 		return
 	}
-	fresh := map[evidence.SubjectID]*evidence.Subject{}
-	for _, id := range p.resolver.Dirty() {
-		if s, ok := p.changed(id); ok {
-			p.unassessed[id] = true
-			fresh[id] = s
-		}
+	before := p.watermark - afterEnd
+	ending := map[evidence.SubjectID]bool{}
+	for _, id := range p.resolver.EndedBefore(before) {
+		ending[id] = true
 	}
-	p.remember(fresh)
+	changed, fresh := p.changes(func(id evidence.SubjectID) bool { return ending[id] })
+	for _, id := range changed {
+		p.unassessed[id] = true
+	}
 	p.resolver.LetWaitGo(p.watermark - ofNobody)
 	for _, id := range p.resolver.Released() {
 		delete(p.events, id)
 	}
-	ended := map[evidence.SubjectID]*evidence.Subject{}
-	for _, id := range p.resolver.EndedBefore(p.watermark - afterEnd) {
-		if p.found[id] && !p.unassessed[id] {
-			continue
-		}
-		if ended[id] = fresh[id]; ended[id] == nil {
-			ended[id], _ = p.resolver.Subject(id)
-		}
+	ended := slices.DeleteFunc(p.resolver.EndedBefore(before), func(id evidence.SubjectID) bool { return p.found[id] && !p.unassessed[id] })
+	for _, id := range ended {
 		delete(p.unassessed, id)
 	}
-	for id, found := range p.assess(ended) {
-		if len(found) > 0 {
-			continue
-		}
+	for _, id := range p.assessAll(ended, fresh) {
 		placed, containers := p.resolver.Extent(id)
 		p.counts.Placed += placed
 		p.counts.Containers += containers

@@ -140,36 +140,30 @@ func (p *Partition) Held() int { return len(p.events) }
 // Sync brings memory and findings up to date with the events applied.
 func (p *Partition) Sync() {
 	p.settleExcess()
-	dirty := map[evidence.SubjectID]*evidence.Subject{}
-	for _, id := range p.resolver.Dirty() {
-		if s, ok := p.changed(id); ok {
-			dirty[id] = s
-		}
-	}
-	p.remember(dirty)
-	again := func(id evidence.SubjectID) {
-		if _, have := dirty[id]; !have {
-			dirty[id], _ = p.resolver.Subject(id)
-		}
+	held := 0
+	ids, known := p.changes(func(evidence.SubjectID) bool { held++; return held <= 4*atOnce })
+	anew := make(map[evidence.SubjectID]bool, len(ids))
+	for _, id := range ids {
+		anew[id] = true
 	}
 	for id := range p.unassessed {
-		again(id)
+		anew[id] = true
 	}
 	clear(p.unassessed)
 	for k := range p.news.keys {
 		for id := range p.watchers[k] {
-			again(id)
+			anew[id] = true
 		}
 	}
 	p.news.keysSeen()
 	if widened := p.resolver.Widened(); len(widened) > 0 {
 		for id := range p.found {
 			if widened[id.Place] {
-				again(id)
+				anew[id] = true
 			}
 		}
 	}
-	p.assess(dirty)
+	p.assessAll(inOrder(anew), known)
 }
 
 func (p *Partition) context() analytic.Context {
@@ -214,7 +208,7 @@ const maxNames = 10
 func (p *Partition) settleExcess() {
 	for _, id := range p.resolver.Excess() {
 		if s, ok := p.resolver.Subject(id); ok {
-			one := map[evidence.SubjectID]*evidence.Subject{id: s}
+			one := subjects{id: s}
 			p.remember(one)
 			if found := p.assess(one)[id]; len(found) > 0 {
 				p.settled[id] = found
