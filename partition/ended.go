@@ -2,6 +2,7 @@ package partition
 
 import (
 	"encoding/binary"
+	"maps"
 	"slices"
 	"time"
 
@@ -29,26 +30,33 @@ func goneKey(id evidence.SubjectID) uint64 {
 	return binary.BigEndian.Uint64(k[:])
 }
 
-// maxGone bounds how many of those let go are known to be so: the latest half of
-// it at least, which a hundred busy hosts fill in a day and a half.
-const maxGone = 1 << 19
+// Those let go of are known to be so in generations, of which the oldest is
+// forgotten. A hundred busy hosts fill seven of them in two days.
+const (
+	generation  = 1 << 16
+	generations = 7
+)
 
 // gone are the subjects let go of because they had ended, by a hash. What comes
 // for one that is forgotten is told as of a new subject.
 type gone struct {
-	young, old map[uint64]struct{}
-	forgotten  int
+	young     map[uint64]struct{}
+	old       [][]uint64 // each in order
+	forgotten int
 }
 
 func (g *gone) add(k uint64) {
-	if len(g.young) >= maxGone/2 {
-		g.forgotten += len(g.old)
-		g.young, g.old = nil, g.young
-	}
 	if g.young == nil {
 		g.young = map[uint64]struct{}{}
 	}
-	g.young[k] = struct{}{}
+	if g.young[k] = struct{}{}; len(g.young) == generation {
+		g.old = append(g.old, slices.Sorted(maps.Keys(g.young)))
+		clear(g.young)
+	}
+	if len(g.old) > generations {
+		g.forgotten += len(g.old[0])
+		g.old = slices.Delete(g.old, 0, 1)
+	}
 }
 
 func (g *gone) has(id evidence.SubjectID) bool {
@@ -57,28 +65,18 @@ func (g *gone) has(id evidence.SubjectID) bool {
 	}
 	k := goneKey(id)
 	_, young := g.young[k]
-	_, old := g.old[k]
-	return young || old
+	return young || slices.ContainsFunc(g.old, func(some []uint64) bool {
+		_, old := slices.BinarySearch(some, k)
+		return old
+	})
 }
 
-// list gives all that are known, in order; restore takes them in.
+// list gives all that are known, in order. Whoever takes them in again knows them
+// as one generation.
 func (g *gone) list() []uint64 {
-	return slices.Compact(slices.Sorted(func(yield func(uint64) bool) {
-		for _, part := range []map[uint64]struct{}{g.young, g.old} {
-			for k := range part {
-				if !yield(k) {
-					return
-				}
-			}
-		}
-	}))
-}
-
-func (g *gone) restore(list []uint64) {
-	g.old = make(map[uint64]struct{}, len(list))
-	for _, k := range list {
-		g.old[k] = struct{}{}
-	}
+	all := append(slices.Concat(g.old...), slices.Collect(maps.Keys(g.young))...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Tidy lets go of subjects that ended so long before the watermark that nothing

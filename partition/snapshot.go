@@ -85,7 +85,9 @@ func Restore(opt Options, b []byte) (*Partition, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
 	p := New(opt)
-	p.gone.restore(s.Gone)
+	if len(s.Gone) > 0 {
+		p.gone.old = [][]uint64{slices.Sorted(slices.Values(s.Gone))}
+	}
 	for _, b := range s.Events {
 		e, err := codec.Decode(b)
 		if err != nil {
