@@ -3,6 +3,7 @@ package stream
 import (
 	"cmp"
 	"container/heap"
+	"fmt"
 
 	"tidewaiter/event"
 )
@@ -16,36 +17,56 @@ import (
 const maxEarly = 50_000
 
 // early are events without a time of their own, which wait until what they are
-// about begins.
+// about begins; encoded, which takes half the room.
 type early struct {
 	queue  earlyQueue
 	number int // of those that ever waited
+	codec  *event.Codec
 }
 
-// takes reports whether an event is to wait, and has it wait.
-func (q *early) takes(e event.Event) bool {
-	due := e.Due()
-	if e.RecordTime() != 0 || due == 0 || len(q.queue) == maxEarly {
+// waits reports whether an event has no time of its own and tells when it is due.
+func waits(e *event.Event) bool { return e.RecordTime() == 0 && e.Due() != 0 }
+
+// takes has an event of a source wait, unless there is no room for it.
+func (q *early) takes(index int, e event.Event) bool {
+	if len(q.queue) == maxEarly {
+		return false
+	}
+	if q.codec == nil {
+		codec, err := event.NewCodec()
+		if err != nil {
+			return false
+		}
+		q.codec = codec
+	}
+	b, err := q.codec.Encode(&e)
+	if err != nil {
 		return false
 	}
 	q.number++
-	heap.Push(&q.queue, earlyEvent{due, q.number, &e})
+	heap.Push(&q.queue, earlyEvent{e.Due(), q.number, index, b})
 	return true
 }
 
 // next gives the event that is due first if it is by an instant, as far as
 // clocks differ.
-func (q *early) next(by int64) (e event.Event, ok bool) {
+func (q *early) next(by int64) (e event.Event, ok bool, err error) {
 	if len(q.queue) == 0 || q.queue[0].due-int64(Ahead) > by {
-		return event.Event{}, false
+		return event.Event{}, false, nil
 	}
-	return *heap.Pop(&q.queue).(earlyEvent).event, true
+	first := heap.Pop(&q.queue).(earlyEvent)
+	waited, err := q.codec.Decode(first.encoded)
+	if err != nil {
+		return event.Event{}, true, SourceError{first.index, fmt.Errorf("a record that waited: %w", err)}
+	}
+	return *waited, true, nil
 }
 
 type earlyEvent struct {
-	due    int64
-	number int // among those of one time, as they came
-	event  *event.Event
+	due     int64
+	number  int // among those of one time, as they came
+	index   int // of the source
+	encoded []byte
 }
 
 type earlyQueue []earlyEvent

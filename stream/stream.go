@@ -123,7 +123,7 @@ func (m *Merger) advance(item *mergeItem, keep bool) error {
 			m.quarantine(e)
 			continue
 		}
-		if keep && m.early.takes(e) {
+		if keep && waits(&e) && m.early.takes(item.index, e) {
 			continue
 		}
 		item.event, item.ready = e, true
@@ -156,13 +156,13 @@ func (m *Merger) Next() (event.Event, error) {
 			return e, nil
 		}
 		if len(m.queue) == 0 {
-			if e, ok := m.early.next(math.MaxInt64); ok {
-				return e, nil
+			if e, ok, err := m.early.next(math.MaxInt64); ok {
+				return e, err
 			}
 			return event.Event{}, io.EOF
 		}
-		if e, ok := m.early.next(m.queue[0].event.RecordTime()); ok {
-			return e, nil
+		if e, ok, err := m.early.next(m.queue[0].event.RecordTime()); ok {
+			return e, err
 		}
 		if e, ok := m.step(m.queue[0]); ok {
 			return e, nil
