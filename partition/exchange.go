@@ -48,7 +48,7 @@ func (p *Partition) learn(said, changed []baseline.Key) {
 		}
 	}
 	for _, k := range changed {
-		if len(p.watchers[k]) > 0 {
+		if p.watched(k) {
 			p.news.keys[k] = true
 		}
 	}

@@ -45,8 +45,8 @@ type Partition struct {
 	counts    Counts
 
 	// watchers finds the subjects whose assessment rests on a memory key.
-	watchers map[baseline.Key]map[evidence.SubjectID]bool
-	asked    map[evidence.SubjectID][]baseline.Key
+	watchers map[baseline.Key]watchers
+	asked    map[evidence.SubjectID]*inquiry
 	// found are the subjects about which there is something to tell.
 	found map[evidence.SubjectID]bool
 	// settled is what is said of subjects whose evidence was let go.
@@ -89,8 +89,8 @@ func New(opt Options) *Partition {
 		memory:     baseline.New(),
 		book:       finding.NewBook(),
 		events:     map[event.ID]*event.Event{},
-		watchers:   map[baseline.Key]map[evidence.SubjectID]bool{},
-		asked:      map[evidence.SubjectID][]baseline.Key{},
+		watchers:   map[baseline.Key]watchers{},
+		asked:      map[evidence.SubjectID]*inquiry{},
 		found:      map[evidence.SubjectID]bool{},
 		settled:    map[evidence.SubjectID][]analytic.Assessment{},
 		unassessed: map[evidence.SubjectID]bool{},
@@ -151,7 +151,7 @@ func (p *Partition) Sync() {
 	}
 	clear(p.unassessed)
 	for k := range p.news.keys {
-		for id := range p.watchers[k] {
+		for _, id := range p.watching(k) {
 			anew[id] = true
 		}
 	}
@@ -173,31 +173,11 @@ func (p *Partition) context() analytic.Context {
 // take writes what was found about a subject into the book, and notes on which
 // memory keys that rests.
 func (p *Partition) take(id evidence.SubjectID, found []analytic.Assessment, asked []baseline.Key) {
-	p.unwatch(id)
-	for _, k := range asked {
-		if p.watchers[k] == nil {
-			p.watchers[k] = map[evidence.SubjectID]bool{}
-		}
-		p.watchers[k][id] = true
-	}
-	if len(asked) > 0 {
-		p.asked[id] = asked
-	}
+	p.watch(id, asked)
 	if delete(p.found, id); len(found) > 0 {
 		p.found[id] = true
 	}
 	p.book.Put(id, found)
-}
-
-// unwatch forgets which memory keys a subject's assessment rests on.
-func (p *Partition) unwatch(id evidence.SubjectID) {
-	for _, k := range p.asked[id] {
-		delete(p.watchers[k], id)
-		if len(p.watchers[k]) == 0 {
-			delete(p.watchers, k)
-		}
-	}
-	delete(p.asked, id)
 }
 
 // maxNames bounds the names that an account lists of what a bound pushed out.

@@ -44,7 +44,10 @@ func BenchmarkBytesPerContainer(b *testing.B) {
 		}
 		quiet := live(true)
 		b.ReportMetric(quiet, "B/quiet-container")
-		b.ReportMetric(live(false)-quiet, "B/process+flow")
+		busy := live(false)
+		b.ReportMetric(busy-quiet, "B/process+flow")
+		p.Sync()
+		b.ReportMetric(float64(heap()-before-empty)/containers-busy, "B/assessment")
 		runtime.KeepAlive(p)
 	}
 }
