@@ -114,7 +114,7 @@ func Hunt(opt HuntOptions) (*Report, error) {
 		return nil, errors.Join(err, h.report.Close())
 	}
 	h.report.Raw = source.NewRawReader(h.paths)
-	p := partition.New(partition.Options{Name: "hunt", Library: opt.Library, Policy: opt.Policy, Limits: opt.Limits, Hold: hold})
+	p := partition.New(partition.Options{Name: "hunt", Library: opt.Library, Policy: opt.Policy, Limits: opt.Limits, Hold: hold, Alone: true})
 	for _, inv := range h.inventories {
 		for _, e := range inv.Events() {
 			p.Apply(e)

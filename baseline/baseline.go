@@ -67,7 +67,7 @@ func (s Sightings) See(k Key, at int64) {
 type Memory struct {
 	// index says of each key who saw it. Most keys have one contributor, and
 	// some, such as a program that everything runs, have all.
-	index   map[Key]slot
+	index   index
 	several []several // those with more than one, by slot.more-1
 	spare   []int32   // unused places in several
 	// contributors are named by small numbers; keys lists what each saw. Number
@@ -95,12 +95,12 @@ type several map[uint32]int64
 
 // New makes an empty memory.
 func New() *Memory {
-	return &Memory{index: map[Key]slot{}, numbers: map[string]uint32{}, names: []string{""}, keys: [][]Key{nil}}
+	return &Memory{index: newIndex(), numbers: map[string]uint32{}, names: []string{""}, keys: [][]Key{nil}}
 }
 
 // First gives the earliest sighting of a key; ok is false if there is none.
 func (m *Memory) First(k Key) (at int64, ok bool) {
-	s, ok := m.index[k]
+	s, ok := m.index.get(k)
 	return s.at, ok
 }
 
@@ -167,7 +167,7 @@ func (m *Memory) release(contributor string, number uint32) {
 
 // seenBy is when a contributor saw a key.
 func (m *Memory) seenBy(k Key, number uint32) (at int64, ok bool) {
-	s, live := m.index[k]
+	s, live := m.index.get(k)
 	switch {
 	case !live:
 		return 0, false
@@ -216,7 +216,7 @@ func (m *Memory) FirstBy(k Key, keep func(contributor string) bool) (at int64, o
 
 // seers gives who saw a key, and when.
 func (m *Memory) seers(k Key) iter.Seq2[uint32, int64] {
-	s, live := m.index[k]
+	s, live := m.index.get(k)
 	if live && s.more > 0 {
 		return maps.All(m.several[s.more-1])
 	}
@@ -253,19 +253,19 @@ func (s Sightings) list() []Sighting {
 // sighting changed.
 func (m *Memory) set(k Key, number uint32, at int64, present bool) bool {
 	was, known := m.First(k)
-	s, live := m.index[k]
+	s, live := m.index.get(k)
 	switch {
 	case present && (!live || s.more == 0 && s.who == number):
-		m.index[k] = slot{at: at, who: number}
+		m.index.put(k, slot{at: at, who: number})
 	case present:
 		if s.more == 0 {
 			s.more = m.place(several{s.who: s.at})
 		}
 		m.several[s.more-1][number] = at
-		m.index[k] = m.earliest(s, number, at)
+		m.index.put(k, m.earliest(s, number, at))
 	case !live || s.more == 0 && s.who != number:
 	case s.more == 0:
-		delete(m.index, k)
+		m.index.remove(k)
 	default:
 		all := m.several[s.more-1]
 		delete(all, number)
@@ -277,7 +277,7 @@ func (m *Memory) set(k Key, number uint32, at int64, present bool) bool {
 			m.spare = append(m.spare, s.more-1)
 			s.more = 0
 		}
-		m.index[k] = s
+		m.index.put(k, s)
 	}
 	is, now := m.First(k)
 	return is != was || now != known
@@ -332,9 +332,9 @@ func (m *Memory) Settle(contributor string) {
 			m.keep(k, at)
 			continue
 		}
-		if s := m.index[k]; s.more == 0 {
+		if s, _ := m.index.get(k); s.more == 0 {
 			s.who = settled // nobody else saw it
-			m.index[k] = s
+			m.index.put(k, s)
 			continue
 		}
 		at, _ := m.seenBy(k, number)
@@ -399,12 +399,12 @@ func (m *Memory) Count(k Key, from, to int64) int {
 }
 
 // Len is the number of keys remembered.
-func (m *Memory) Len() int { return len(m.index) }
+func (m *Memory) Len() int { return m.index.len() }
 
 // Settled lists what is permanent, in the order of the keys.
 func (m *Memory) Settled() []Sighting {
 	out := []Sighting{}
-	for k := range m.index {
+	for k := range m.index.keys() {
 		if k.Counted() {
 			for number, at := range m.seers(k) {
 				if m.names[number] == "" {

@@ -15,13 +15,13 @@ type address struct {
 	via     timeline[*act] // connections that others began, and that went on as its own
 	reached timeline[*act] // connections to it
 	tenures tenures
-	names   map[string]*timeline[*act] // answers that gave it a name, by name
+	names   map[string]*timeline[*act] // answers that gave it a name, by name; nil if none did
 }
 
 func (s *site) address(a netip.Addr) *address {
 	d := s.addrs[a]
 	if d == nil {
-		d = &address{names: map[string]*timeline[*act]{}}
+		d = &address{}
 		s.addrs[a] = d
 	}
 	return d

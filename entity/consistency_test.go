@@ -157,7 +157,7 @@ func (c *siteCheck) processes() {
 			}
 		}
 		for _, x := range p.tenures.list {
-			if !slices.Contains(x.holder.links.pids[x.exec], pidTenure{n, x.when}) || c.s.containers[x.holder.id] != x.holder {
+			if !slices.Contains(x.holder.links.processesOf(x.exec), pidTenure{n, x.when}) || c.s.containers[x.holder.id] != x.holder {
 				c.Errorf("process id %d is said to be of a container that does not have it", n)
 			}
 		}
@@ -241,7 +241,7 @@ func (c *siteCheck) containers() {
 		if con.vouched != con.life.len()+told {
 			c.Errorf("%d records vouch for %s, want %d", con.vouched, id, con.life.len()+told)
 		}
-		if p := idPrefix(id); p != "" && !c.s.byPrefix[p].of(con)[con] {
+		if p := idPrefix(id); p != "" && !c.s.byPrefix[p].of(con).has(con) {
 			c.Errorf("container %s is not found by its prefix", id)
 		}
 		if con.acts.len() > 0 && con.canonical() != con {
@@ -290,16 +290,16 @@ func (c *siteCheck) links(con *container) {
 	fresh := newContainer(newSite(New(Limits{}), con.site.place), con.id)
 	for l := range con.life.all() {
 		fresh.site.containers[con.id] = fresh
-		fresh.site.claimsOf(con.id).records[fresh] = true
+		fresh.site.claimsOf(con.id).records.add(fresh)
 		fresh.site.addLife(con.id, l.event)
 	}
 	fresh.site.settle()
 	same := slices.Equal(fresh.links.starts, con.links.starts) && slices.Equal(fresh.links.ends, con.links.ends) &&
-		slices.Equal(fresh.links.runs, con.links.runs) && reflect.DeepEqual(fresh.links.pids, con.links.pids)
+		slices.Equal(fresh.links.runs, con.links.runs) && reflect.DeepEqual(maps.Collect(fresh.links.processes()), maps.Collect(con.links.processes()))
 	if gone, come := difference(fresh.links.addrs, con.links.addrs); !same || len(gone)+len(come) > 0 {
 		c.Errorf("links of %s are\n%+v\nwant\n%+v", con.id, con.links, fresh.links)
 	}
-	for exec, own := range con.links.pids {
+	for exec, own := range con.links.processes() {
 		for _, l := range own {
 			if p := c.s.pids[l.pid]; p == nil || !slices.Contains(p.tenures.list, tenure{con, exec, l.when}) {
 				c.Errorf("process id %d is not found to be of %s", l.pid, con.id)

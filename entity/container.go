@@ -2,6 +2,7 @@ package entity
 
 import (
 	"cmp"
+	"iter"
 	"math"
 	"net/netip"
 	"slices"
@@ -22,14 +23,14 @@ type container struct {
 	// life are the runtime's events and look-ups about it.
 	life timeline[*lifeEvent]
 	// turns are those of them that say when it, and its networks, began and
-	// ended; execs those about its execs' processes, by exec id.
+	// ended; execs those about its execs' processes, by exec id, nil without any.
 	turns []*event.Event
 	execs map[string][]*event.Event
 	// made are the runtime helper's commands that made it.
 	made  timeline[*act]
 	links links
 	// stale names the execs whose links are to be derived anew; "" is all else.
-	stale map[string]bool
+	stale few[string]
 
 	// pod makes it a pod's record, nil for a container's. home is the pod that
 	// a container is in, tiedBy its name if nothing else is told of it.
@@ -66,7 +67,8 @@ type links struct {
 	starts, ends []int64
 	made         int64                  // when it was created, the smallest number if no record tells
 	runs         []interval             // from the one to the other
-	pids         map[string][]pidTenure // by exec id, "" for its own process
+	pids         []pidTenure            // of its own process
+	execPIDs     map[string][]pidTenure // of its execs', by their id, nil if there are none
 	addrs        []addrTenure
 }
 
@@ -80,11 +82,47 @@ type addrTenure struct {
 	when interval
 }
 
-func newContainer(s *site, id string) *container {
-	return &container{
-		site: s, id: id, execs: map[string][]*event.Event{}, links: links{made: always.from, pids: map[string][]pidTenure{}, runs: []interval{always}},
-		stale: map[string]bool{}, devices: map[string]bool{},
+// processesOf are the processes of an exec, or with "" the container's own.
+func (l *links) processesOf(exec string) []pidTenure {
+	if exec == "" {
+		return l.pids
 	}
+	return l.execPIDs[exec]
+}
+
+func (l *links) setProcesses(exec string, now []pidTenure) {
+	if len(now) == 0 {
+		now = nil
+	}
+	switch {
+	case exec == "":
+		l.pids = now
+	case now == nil:
+		delete(l.execPIDs, exec)
+	default:
+		if l.execPIDs == nil {
+			l.execPIDs = map[string][]pidTenure{}
+		}
+		l.execPIDs[exec] = now
+	}
+}
+
+// processes gives all of them that there are, by exec.
+func (l *links) processes() iter.Seq2[string, []pidTenure] {
+	return func(yield func(string, []pidTenure) bool) {
+		if len(l.pids) > 0 && !yield("", l.pids) {
+			return
+		}
+		for exec, own := range l.execPIDs {
+			if !yield(exec, own) {
+				return
+			}
+		}
+	}
+}
+
+func newContainer(s *site, id string) *container {
+	return &container{site: s, id: id, links: links{made: always.from, runs: []interval{always}}}
 }
 
 // The kinds of subjects.
@@ -147,8 +185,11 @@ func (s *site) addLife(id string, e *event.Event) bool {
 	switch b := e.Body.(type) {
 	case *event.Task:
 		if b.ExecID != "" {
+			if c.execs == nil {
+				c.execs = map[string][]*event.Event{}
+			}
 			c.execs[b.ExecID] = append(c.execs[b.ExecID], e)
-			c.stale[b.ExecID] = true
+			c.stale.add(b.ExecID)
 			break
 		}
 		c.addTurn(e)
@@ -162,7 +203,7 @@ func (s *site) addLife(id string, e *event.Event) bool {
 
 func (c *container) addTurn(e *event.Event) {
 	c.turns = append(c.turns, e)
-	c.stale[""] = true
+	c.stale.add("")
 }
 
 // startsAndEnds are the times at which the container's process started, or was

@@ -76,14 +76,14 @@ func (r *Resolver) Widened() map[event.Place]bool {
 
 // tells is what an event of this body proves to be observable.
 func tells(b event.Body) []channel {
-	process := func(k evidence.Kind, container string, of event.PodRef) []channel {
-		if container != "" || of.Pod != "" {
+	process := func(k evidence.Kind, container string, of *event.PodRef) []channel {
+		if container != "" || of.HasPod() {
 			return []channel{{k, byID}}
 		}
 		return []channel{{k, byProcess}}
 	}
-	network := func(k evidence.Kind, of event.PodRef) []channel {
-		if of.Pod != "" {
+	network := func(k evidence.Kind, of *event.PodRef) []channel {
+		if of.HasPod() {
 			return []channel{{k, byID}}
 		}
 		return []channel{{k, byAddress}}
@@ -102,7 +102,7 @@ func tells(b event.Body) []channel {
 	case *event.Socket:
 		return process(evidence.Connection, b.Container, b.Of)
 	case *event.Flow:
-		if b.SrcPod.Pod == "" {
+		if !b.SrcPod.HasPod() {
 			return []channel{{evidence.Connection, byAddress}, {evidence.Fetch, byID}}
 		}
 		return []channel{{evidence.Connection, byID}}
@@ -176,7 +176,7 @@ func (b *subjectBuilder) records() []*container {
 func (b *subjectBuilder) keys() map[key]bool {
 	known := map[key]bool{byID: true}
 	for _, c := range b.records() {
-		known[byProcess] = known[byProcess] || len(c.links.pids) > 0
+		known[byProcess] = known[byProcess] || len(c.links.pids)+len(c.links.execPIDs) > 0
 		known[byAddress] = known[byAddress] || len(c.links.addrs) > 0
 		for a := range c.acts.all() {
 			if known[byProcess] {

@@ -150,31 +150,43 @@ type inferred struct {
 	pod       event.ObjectRef
 }
 
+// infers is what an act lets infer, zero if nothing.
+func (a *act) infers() inferred {
+	if a.inferred == nil {
+		return inferred{}
+	}
+	return *a.inferred
+}
+
 // inferPod notes in which pod a container is by a connection of which a sensor
 // tells the pod only.
 func (s *site) inferPod(a *act) {
-	now := inferred{}
-	if a.told == "" && a.toldPod.Pod != "" && !a.gone {
+	var now inferred
+	if a.told == "" && a.toldPod.HasPod() && !a.gone {
 		if c, _ := s.dialler(a); c != nil && c.pod == nil {
 			ref := podObject(a.toldPod)
 			now = inferred{c.id, event.ObjectRef{Namespace: ref.Namespace, Name: ref.Name, UID: ref.UID}}
 		}
 	}
-	if now == a.inferred {
+	was := a.infers()
+	if now == was {
 		return
 	}
 	for _, i := range []struct {
 		inferred
 		by int
-	}{{a.inferred, -1}, {now, +1}} {
+	}{{was, -1}, {now, +1}} {
 		if i.container != "" {
 			c := s.cluster.claimsOf(i.container)
-			countKey(c.inferred, i.pod, i.by)
+			countFew(&c.inferred, i.pod, i.by)
 			s.cluster.regardClaims(c)
 			s.cluster.releaseClaims(i.container)
 		}
 	}
-	a.inferred = now
+	if a.inferred = nil; now.container != "" {
+		kept := now // here: most acts let infer nothing, and cost nothing
+		a.inferred = &kept
+	}
 }
 
 // inferredPod is the pod that a container is in by inference, if nothing tells

@@ -170,7 +170,7 @@ func (r *Resolver) Forget(id evidence.SubjectID) []event.ID {
 	for _, m := range s.record(id).all() {
 		acts = slices.AppendSeq(acts, m.made.all())
 		for a := range m.acts.all() {
-			if a.named == 0 || a.toldPod.Pod != "" { // told to be its own, it would stay for ever
+			if a.named == 0 || a.toldPod.HasPod() { // told to be its own, it would stay for ever
 				acts = append(acts, a)
 			}
 		}
@@ -199,7 +199,7 @@ func (s *site) forgetLife(c *container) (gone []event.ID) {
 	}
 	n := c.life.len()
 	c.life = timeline[*lifeEvent]{}
-	c.stale[""] = true
+	c.stale.add("")
 	s.changed[c] = true
 	if c.pod != nil {
 		c.vouched -= n
@@ -207,9 +207,9 @@ func (s *site) forgetLife(c *container) (gone []event.ID) {
 		return gone
 	}
 	s.vouch(c, -n)
-	c.turns, c.execs = nil, map[string][]*event.Event{}
-	for exec := range c.links.pids {
-		c.stale[exec] = true
+	c.turns, c.execs = nil, nil
+	for exec := range c.links.execPIDs {
+		c.stale.add(exec)
 	}
 	return gone
 }

@@ -84,7 +84,7 @@ func TestAKnownAddressIsNotInferred(t *testing.T) {
 func TestAConnectionTiesAContainerToItsPod(t *testing.T) {
 	s := newPodStory(t)
 	s.dial("n1", 10, containerA, 100)
-	s.add(11, event.Hubble, &event.Flow{Protocol: "tcp", Src: ipPort("10.42.0.7:4000"), Dst: ipPort("203.0.113.8:8080"), SrcPod: event.PodRef{Namespace: "prod", Pod: "web-1"}})
+	s.add(11, event.Hubble, &event.Flow{Protocol: "tcp", Src: ipPort("10.42.0.7:4000"), Dst: ipPort("203.0.113.8:8080"), SrcPod: &event.PodRef{Namespace: "prod", Pod: "web-1"}})
 	pod := podRef("web-1", "")
 	sub := s.the(pod)
 	s.tells(sub, behaviour, " "+dialled203+" [first]", "- 203.0.113.8:8080")
@@ -107,7 +107,7 @@ func TestTwoPodsConnectedWhereOneCommandSays(t *testing.T) {
 	s := newPodStory(t)
 	s.dial("n1", 10, containerA, 100)
 	for i, name := range []string{"web-1", "web-2"} {
-		s.add(11+float64(i), event.Hubble, &event.Flow{Protocol: "tcp", Src: ipPort("10.42.0.7:4000"), Dst: ipPort("203.0.113.8:8080"), SrcPod: event.PodRef{Namespace: "prod", Pod: name}})
+		s.add(11+float64(i), event.Hubble, &event.Flow{Protocol: "tcp", Src: ipPort("10.42.0.7:4000"), Dst: ipPort("203.0.113.8:8080"), SrcPod: &event.PodRef{Namespace: "prod", Pod: name}})
 	}
 	for _, name := range []string{"web-1", "web-2"} {
 		if n := len(s.the(podRef(name, "")).Containers); n != 0 {

@@ -114,6 +114,9 @@ func (s *site) tie(device string, p placement, by int) {
 		delete(m.ties, c)
 		delete(c.devices, device)
 	} else {
+		if c.devices == nil {
+			c.devices = map[string]bool{}
+		}
 		c.devices[device] = true
 	}
 }

@@ -50,6 +50,9 @@ func (s *site) addNames(a *act) {
 	}
 	for _, addr := range addrs {
 		known := s.address(addr)
+		if known.names == nil {
+			known.names = map[string]*timeline[*act]{}
+		}
 		if known.names[name] == nil {
 			known.names[name] = &timeline[*act]{}
 		}

@@ -46,7 +46,7 @@ func (s *site) placeOf(a *act) placement {
 	switch {
 	case a.told != "":
 		return placement{owner: s.named(a.told), rank: linked}
-	case a.toldPod.Pod != "":
+	case a.toldPod.HasPod():
 		return placement{owner: s.cluster.podOf(podObject(a.toldPod), a.event.Time), rank: linked}
 	case a.src.IsValid():
 		if p := s.placeByAddress(a); p.rank > nowhere {
@@ -225,8 +225,11 @@ func (s *site) countCreation(a *act, was, is bool) {
 		c.made.remove(a)
 		c.site.emptied[c] = true
 	}
-	if a.helper.step && !a.untimed() {
-		s.countStep(c, a.when(), by)
+	if !a.untimed() {
+		c.site.fileMade(making{c, a.when()}, by)
+		if a.helper.step {
+			s.countStep(c, a.when(), by)
+		}
 	}
 	c.site.changed[c] = true
 	s.markDirty(c)

@@ -61,19 +61,19 @@ func newPodStore() podStore {
 // claims are what records say about whose a container id is, each with the
 // number of records that say so.
 type claims struct {
-	pods map[event.ObjectRef]int
+	pods map[event.ObjectRef]int // as all here, nil if there are none
 	// inferred are the pods that connections let infer, if nothing tells.
 	inferred map[event.ObjectRef]int
 	// sandboxes are those that it lies in; lying those that lie in it.
 	sandboxes, lying map[string]int
 	// records are the containers with this id, at any host of the cluster.
-	records map[*container]bool
+	records few[*container]
 }
 
 func (s *site) claimsOf(id string) *claims {
 	c := s.pods.claims[id]
 	if c == nil {
-		c = &claims{map[event.ObjectRef]int{}, map[event.ObjectRef]int{}, map[string]int{}, map[string]int{}, map[*container]bool{}}
+		c = &claims{}
 		s.pods.claims[id] = c
 	}
 	return c
@@ -81,7 +81,7 @@ func (s *site) claimsOf(id string) *claims {
 
 // releaseClaims lets the claims about an id go if there are none.
 func (s *site) releaseClaims(id string) {
-	if c := s.pods.claims[id]; c != nil && len(c.pods)+len(c.inferred)+len(c.sandboxes)+len(c.lying)+len(c.records) == 0 {
+	if c := s.pods.claims[id]; c != nil && len(c.pods)+len(c.inferred)+len(c.sandboxes)+len(c.lying)+c.records.len() == 0 {
 		delete(s.pods.claims, id)
 	}
 }
@@ -92,6 +92,16 @@ func countKey[K comparable](m map[K]int, k K, by int) {
 	}
 }
 
+// countFew is countKey of a map that there is only while it has something.
+func countFew[K comparable](m *map[K]int, k K, by int) {
+	if *m == nil {
+		*m = map[K]int{}
+	}
+	if countKey(*m, k, by); len(*m) == 0 {
+		*m = nil
+	}
+}
+
 // podClaim counts that a record says which pod a container is in. s is the
 // cluster's site.
 func (s *site) podClaim(id string, pod event.ObjectRef, by int) {
@@ -99,7 +109,7 @@ func (s *site) podClaim(id string, pod event.ObjectRef, by int) {
 		return
 	}
 	c := s.claimsOf(id)
-	countKey(c.pods, event.ObjectRef{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, by)
+	countFew(&c.pods, event.ObjectRef{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, by)
 	s.regardClaims(c)
 	s.releaseClaims(id)
 }
@@ -110,9 +120,9 @@ func (s *site) sandboxClaim(id, sandbox string, by int) {
 		return
 	}
 	c := s.claimsOf(id)
-	countKey(c.sandboxes, sandbox, by)
+	countFew(&c.sandboxes, sandbox, by)
 	o := s.claimsOf(sandbox)
-	countKey(o.lying, id, by)
+	countFew(&o.lying, id, by)
 	s.regardClaims(c)
 	s.regardClaims(o)
 	s.releaseClaims(id)
@@ -122,13 +132,13 @@ func (s *site) sandboxClaim(id, sandbox string, by int) {
 // regardClaims has the containers linked anew of which it is said otherwise
 // now whose they are.
 func (s *site) regardClaims(c *claims) {
-	for r := range c.records {
+	for r := range c.records.all() {
 		r.site.changed[r] = true
 	}
 	for _, others := range []map[string]int{c.lying, c.sandboxes} {
 		for id := range others {
 			if o := s.pods.claims[id]; o != nil {
-				for r := range o.records {
+				for r := range o.records.all() {
 					r.site.changed[r] = true
 				}
 			}
@@ -329,7 +339,7 @@ func (s *site) addPodLife(ref event.ObjectRef, e *event.Event) bool {
 	if n := s.podNames(c.pod.name); c.pod.uid != "" && len(n.byUID) > 1 && c.begin() != begin {
 		s.regardNames(n)
 	}
-	c.stale[""] = true
+	c.stale.add("")
 	s.changed[c] = true
 	s.markDirty(c)
 	return true
@@ -449,7 +459,7 @@ func (s *site) unhome(c *container) {
 		c.home = nil
 		s.dates(c, nil)
 	}
-	delete(s.cluster.claimsOf(c.id).records, c)
+	s.cluster.claimsOf(c.id).records.remove(c)
 	s.cluster.releaseClaims(c.id)
 }
 

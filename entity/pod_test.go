@@ -164,7 +164,7 @@ func TestAPodsNameMeansOnePodAfterTheOther(t *testing.T) {
 	second := podRef("web-1", "u2")
 	s.ask(1, "alice", web, event.ObjectRef{}, spec("web:1"))
 	s.ask(1000, "alice", second, event.ObjectRef{}, spec("web:2"))
-	of := event.PodRef{Namespace: "prod", Pod: "web-1"}
+	of := &event.PodRef{Namespace: "prod", Pod: "web-1"}
 	s.flow(10, "10.42.0.7:1", "203.0.113.1:80").SrcPod = of
 	s.flow(1010, "10.42.0.7:1", "203.0.113.2:80").SrcPod = of
 	s.add(1020, event.KubeEvents, &event.KubeEvent{Object: podRef("web-1", ""), Container: "a", Reason: "Started"})
@@ -326,7 +326,7 @@ func TestOwners(t *testing.T) {
 	})
 	t.Run("as a sensor tells", func(t *testing.T) {
 		s := newPodStory(t)
-		s.flow(10, "10.42.0.7:1", "203.0.113.1:80").SrcPod = event.PodRef{Namespace: "prod", Pod: "web-1", UID: "u1", Workload: deployment}
+		s.flow(10, "10.42.0.7:1", "203.0.113.1:80").SrcPod = &event.PodRef{Namespace: "prod", Pod: "web-1", UID: "u1", Workload: deployment}
 		check(t, s, "deployment/web", "")
 	})
 	t.Run("in a circle", func(t *testing.T) {

@@ -255,7 +255,7 @@ func (b *subjectBuilder) owners(life []*event.Event) {
 // toldOwner is the owner that sensors tell, if no record of the API does.
 func (b *subjectBuilder) toldOwner() event.ObjectRef {
 	for a := range b.c.acts.all() {
-		if w := a.toldPod.Workload; w.Name != "" {
+		if w := a.toldPod.Value().Workload; w.Name != "" {
 			return w
 		}
 	}

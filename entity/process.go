@@ -18,10 +18,10 @@ type act struct {
 	// src is the address that did it, invalid for what a process did; dst the
 	// one that it connected to, if it did.
 	src, dst netip.Addr
-	told     string       // container id that the source itself tells, or ""
-	toldPod  event.PodRef // pod that it tells
-	client   *clientCall  // what it asks for if it is a runtime's client
-	helper   *runtimeCall // what it says if it calls itself a runtime's helper
+	told     string        // container id that the source itself tells, or ""
+	toldPod  *event.PodRef // pod that it tells, nil if none
+	client   *clientCall   // what it asks for if it is a runtime's client
+	helper   *runtimeCall  // what it says if it calls itself a runtime's helper
 
 	place placement
 	// sandbox is the one that the container lies in which this helper makes.
@@ -36,10 +36,10 @@ type act struct {
 	// line is what a command line says, once somebody asked.
 	line *command.Line
 	// to is where an address connected to, dials what a command names to
-	// connect to, inferred what the connection lets infer.
+	// connect to, inferred what the connection lets infer, nil if nothing.
 	to       netip.AddrPort
 	dials    []netip.AddrPort
-	inferred inferred
+	inferred *inferred
 	call     *apiCall // the call of a runtime's API that it is, or nil
 	machine  *machine // whose it is if no container's, or nil
 	rested   bool     // its machine was let go of

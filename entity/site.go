@@ -100,21 +100,21 @@ const (
 // short ones. Whoever can write a log can write many of either.
 // asked is set once something named one of them by a short id.
 type namesakes struct {
-	long, short map[*container]bool
+	long, short few[*container]
 	asked       bool
 }
 
-func (n *namesakes) of(c *container) map[*container]bool {
+func (n *namesakes) of(c *container) *few[*container] {
 	if len(c.id) == longID {
-		return n.long
+		return &n.long
 	}
-	return n.short
+	return &n.short
 }
 
 func (n *namesakes) all() iter.Seq[*container] {
 	return func(yield func(*container) bool) {
-		for _, part := range []map[*container]bool{n.long, n.short} {
-			for c := range part {
+		for _, part := range []*few[*container]{&n.long, &n.short} {
+			for c := range part.all() {
 				if !yield(c) {
 					return
 				}
@@ -138,13 +138,13 @@ func (s *site) container(id string) *container {
 	if c == nil {
 		c = newContainer(s, id)
 		s.containers[id] = c
-		s.cluster.claimsOf(id).records[c] = true
+		s.cluster.claimsOf(id).records.add(c)
 		s.changed[c] = true
 		if p := idPrefix(id); p != "" {
 			if s.byPrefix[p] == nil {
-				s.byPrefix[p] = &namesakes{long: map[*container]bool{}, short: map[*container]bool{}}
+				s.byPrefix[p] = &namesakes{}
 			}
-			s.byPrefix[p].of(c)[c] = true
+			s.byPrefix[p].of(c).add(c)
 		}
 	}
 	return c
@@ -193,7 +193,7 @@ func (s *site) remove(c *container) {
 	delete(s.containers, c.id)
 	if p := idPrefix(c.id); p != "" {
 		same := s.byPrefix[p]
-		if delete(same.of(c), c); len(same.long)+len(same.short) == 0 {
+		if same.of(c).remove(c); same.long.len()+same.short.len() == 0 {
 			delete(s.byPrefix, p)
 		}
 	}
@@ -215,7 +215,7 @@ func (s *site) vouch(c *container, by int) {
 // in: what a short one means may be another container now.
 func (s *site) regardPrefix(p string) {
 	same := s.byPrefix[p]
-	if same == nil || len(same.short) == 0 && !same.asked {
+	if same == nil || same.short.len() == 0 && !same.asked {
 		return // whole ids mean themselves
 	}
 	for c := range same.all() {
@@ -226,7 +226,7 @@ func (s *site) regardPrefix(p string) {
 		for a := range c.acts.all() {
 			a.site.enqueue(a)
 		}
-		for _, own := range c.links.pids {
+		for _, own := range c.links.processes() {
 			for _, l := range own {
 				s.enqueueProcess(l)
 			}
@@ -260,7 +260,7 @@ func (s *site) longOf(id string) *container {
 	if same == nil {
 		return nil
 	}
-	for o := range same.long {
+	for o := range same.long.all() {
 		if o.vouched > 0 && len(o.id) == longID && strings.HasPrefix(o.id, id) {
 			if long != nil {
 				return nil
@@ -288,7 +288,7 @@ func (c *container) members() []*container {
 		return out
 	}
 	if same := c.site.byPrefix[c.id[:shortID]]; same != nil {
-		for o := range same.short {
+		for o := range same.short.all() {
 			if o.canonical() == c {
 				out = append(out, o)
 			}
@@ -368,7 +368,7 @@ func (s *site) relink(c *container) {
 		s.markDirty(c)
 		return
 	}
-	if c.stale[""] {
+	if c.stale.has("") {
 		ends := c.links.ends
 		c.links.starts, c.links.ends = c.startsAndEnds()
 		if since := firstDifference(ends, c.links.ends); since < math.MaxInt64 {
@@ -377,7 +377,7 @@ func (s *site) relink(c *container) {
 				s.regardAccounts(c.begun.at)
 			}
 			for exec := range c.execs { // an exec ends with its container
-				c.stale[exec] = true
+				c.stale.add(exec)
 			}
 		}
 		s.relinkMounts(c)
@@ -389,14 +389,14 @@ func (s *site) relink(c *container) {
 			}
 		}
 	}
-	for exec := range c.stale {
+	for exec := range c.stale.all() {
 		now := pidTenures(c.turns, nil, c.links.ends)
 		if exec != "" {
 			now = pidTenures(c.execs[exec], exits(c.execs[exec]), c.links.ends)
 		}
 		s.relinkProcess(c, exec, now)
 	}
-	clear(c.stale)
+	c.stale = few[string]{}
 	if s.containers[c.id] == c {
 		s.regardBeginning(c, true)
 		s.rehome(c)
@@ -405,7 +405,7 @@ func (s *site) relink(c *container) {
 }
 
 func (s *site) relinkProcess(c *container, exec string, now []pidTenure) {
-	gone, come := difference(c.links.pids[exec], now)
+	gone, come := difference(c.links.processesOf(exec), now)
 	for _, l := range gone {
 		s.pids[l.pid].tenures.remove(tenure{c, exec, l.when})
 		s.enqueueProcess(l)
@@ -415,9 +415,7 @@ func (s *site) relinkProcess(c *container, exec string, now []pidTenure) {
 		s.pid(l.pid).tenures.add(tenure{c, exec, l.when})
 		s.enqueueProcess(l)
 	}
-	if c.links.pids[exec] = now; len(now) == 0 {
-		delete(c.links.pids, exec)
-	}
+	c.links.setProcesses(exec, now)
 }
 
 func (s *site) relinkAddresses(c *container, now []addrTenure) {

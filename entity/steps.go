@@ -13,7 +13,6 @@ import (
 // countStep notes when BuildKit made the container of a step, or takes it back.
 func (s *site) countStep(c *container, at int64, by int) {
 	countKey(s.builders, c, by)
-	s.fileMade(making{c, at}, by)
 	s.regardBuild(at)
 }
 

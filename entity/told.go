@@ -3,7 +3,8 @@ package entity
 import "tidewaiter/event"
 
 // podObject is the pod that a sensor tells.
-func podObject(r event.PodRef) event.ObjectRef {
+func podObject(told *event.PodRef) event.ObjectRef {
+	r := told.Value()
 	return event.ObjectRef{Namespace: r.Namespace, Name: r.Pod, UID: r.UID}
 }
 
@@ -15,7 +16,7 @@ func (s *site) addTold(a *act) {
 		s.cluster.podClaim(a.told, podObject(a.toldPod), +1)
 	} else if a.byPodName() {
 		s.cluster.podNames(podName{a.toldPod.Namespace, a.toldPod.Pod}).acts.add(a)
-	} else if a.toldPod.Pod != "" {
+	} else if a.toldPod.HasPod() {
 		s.cluster.pod(podObject(a.toldPod)).pod.told++
 	}
 }
@@ -28,7 +29,7 @@ func (s *site) removeTold(a *act) {
 		name := podName{a.toldPod.Namespace, a.toldPod.Pod}
 		s.cluster.podNames(name).acts.remove(a)
 		s.cluster.releaseNames(name)
-	} else if a.toldPod.Pod != "" {
+	} else if a.toldPod.HasPod() {
 		c := s.cluster.pod(podObject(a.toldPod))
 		c.pod.told--
 		s.cluster.emptied[c] = true
@@ -36,4 +37,4 @@ func (s *site) removeTold(a *act) {
 }
 
 // byPodName reports that only a pod's name is told.
-func (a *act) byPodName() bool { return a.told == "" && a.toldPod.Pod != "" && a.toldPod.UID == "" }
+func (a *act) byPodName() bool { return a.told == "" && a.toldPod.HasPod() && a.toldPod.UID == "" }

@@ -290,14 +290,14 @@ func (w *randomWorld) podEvent(at float64) {
 			"io.kubernetes.container.name": pick(w, "a", "b"), "io.cri-containerd.kind": pick(w, "container", "container", "sandbox"),
 		})
 	case 7:
-		of := event.PodRef{Namespace: ref.Namespace, Pod: ref.Name, UID: ref.UID, Workload: w.owner()}
+		of := &event.PodRef{Namespace: ref.Namespace, Pod: ref.Name, UID: ref.UID, Workload: w.owner()}
 		src, dst := netip.AddrPortFrom(w.addr(), 4000), netip.AddrPortFrom(w.addr(), 80)
 		w.add(at, event.Hubble, pick[event.Body](w, &event.Flow{Src: src, Dst: dst, SrcPod: of, DstNames: pick(w, nil, []string{"a.example"})},
 			&event.HTTP{Client: src, Server: dst, Host: "b.example", Of: of}, &event.TLS{Client: src, Server: dst, ServerName: "a.example"},
 			&event.DNS{Client: src, Query: "a.example", Addrs: []netip.Addr{w.addr()}, Of: of}))
 	case 8:
 		w.add(at, event.Tetragon, &event.Process{PID: w.pid(), PPID: w.pid(), Exe: "/bin/sh", Args: []string{"sh"}, AUID: -1, Container: pick(w, "", w.id()),
-			Of: event.PodRef{Namespace: ref.Namespace, Pod: ref.Name, UID: ref.UID}})
+			Of: &event.PodRef{Namespace: ref.Namespace, Pod: ref.Name, UID: ref.UID}})
 	}
 	if w.rng.IntN(6) == 0 {
 		w.add(at, event.KubeAudit, &event.PodAccess{Action: "exec", Object: w.podRef(), Container: pick(w, "", "b"), Command: []string{"sh"}})

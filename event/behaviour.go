@@ -42,7 +42,7 @@ type Process struct {
 	// Container is the container id when the source itself knows it, else "".
 	// Of is whose it is then, as far as the source says.
 	Container string
-	Of        PodRef
+	Of        *PodRef
 	// User is the account by name, where that is what the source tells.
 	User string
 	// ParentExe and ParentCommand are the parent's program and command line
@@ -61,7 +61,7 @@ type FileWrite struct {
 	Path      string
 	UID, AUID int
 	Container string
-	Of        PodRef
+	Of        *PodRef
 }
 
 // Kind implements Body.
@@ -77,7 +77,7 @@ type Socket struct {
 	Path      string // unix socket
 	Success   bool
 	Container string
-	Of        PodRef
+	Of        *PodRef
 }
 
 // Kind implements Body.
@@ -106,9 +106,9 @@ type Flow struct {
 	// such as a host's for its containers; not valid if it was not, or nobody
 	// told.
 	Via netip.Addr
-	// SrcPod and DstPod are whose the ends are, when the sensor itself says so;
+	// SrcPod and DstPod are whose the ends are, nil unless the sensor says so;
 	// DstNames are the names that it knows the destination by.
-	SrcPod, DstPod PodRef
+	SrcPod, DstPod *PodRef
 	DstNames       []string
 	// SrcVM and DstVM are the machines at the ends, nil when not told. Seen is
 	// the interface at which a cloud saw the flow, when it does not tell which
@@ -128,7 +128,7 @@ type DNS struct {
 	Code           string       // response code, such as "NOERROR"
 	// Of is whose query it was, when the sensor itself says so; VM the machine
 	// that asked, PID the process, as far as told.
-	Of  PodRef
+	Of  *PodRef
 	VM  *VMRef
 	PID int
 }

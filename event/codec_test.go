@@ -24,7 +24,7 @@ func TestEveryBodySurvivesTheCodec(t *testing.T) {
 	ref := image.Parse("\x1b[31mevil\xff\x00")
 	pod := ObjectRef{"Pod", "ns", "p", "uid"}
 	who := Principal{Name: "bob", Groups: []string{"g"}, Clients: []netip.Addr{ap.Addr()}}
-	of := PodRef{Namespace: "ns", Pod: "p", Image: ref, Workload: ObjectRef{Kind: "Deployment", Name: "p"}}
+	of := &PodRef{Namespace: "ns", Pod: "p", Image: ref, Workload: ObjectRef{Kind: "Deployment", Name: "p"}}
 	spec := &PodSpec{Node: "n", Containers: []ContainerSpec{{Name: "c", Kind: MainContainer, Image: ref, Command: []string{"a"}, Probes: [][]string{{"b"}}, Risk: Risk{Privileged: true}}}}
 	bodies := []Body{
 		&Image{Action: ImagePull, Reference: image.Parse("nginx:1@" + d.String()), Digest: d, Namespace: "k8s.io", CRI: true},

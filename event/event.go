@@ -54,6 +54,20 @@ func (e *Event) RecordTime() int64 {
 	return e.Time.At
 }
 
+// Due is the instant from which on an event can tell something: RecordTime, and
+// of a look-up, which has none, when the container was made that it is about; 0
+// if that is not told either.
+func (e *Event) Due() int64 {
+	d, ok := e.Body.(*ContainerDescription)
+	switch at := e.RecordTime(); {
+	case at != 0 || !ok:
+		return at
+	case d.CreatedAt.IsZero() || !d.StartedAt.IsZero() && d.StartedAt.At < d.CreatedAt.At:
+		return d.StartedAt.At
+	}
+	return d.CreatedAt.At
+}
+
 // Kind names what a Body says, for dispatch and for people.
 type Kind string
 

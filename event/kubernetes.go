@@ -225,7 +225,8 @@ type Sandbox struct {
 func (*Sandbox) Kind() Kind { return KindSandbox }
 
 // PodRef is what a source itself says of whose an event is: sensors in a
-// cluster look it up when it happens.
+// cluster look it up when it happens. Most events have none, so that bodies
+// point to it.
 type PodRef struct {
 	Namespace string          `cbor:"1,keyasint,omitempty"`
 	Pod       string          `cbor:"2,keyasint,omitempty"`
@@ -239,3 +240,23 @@ type PodRef struct {
 
 // IsZero reports whether nothing is told.
 func (r PodRef) IsZero() bool { return r == PodRef{} }
+
+// Told is what a body points to: nil if nothing is told.
+func (r PodRef) Told() *PodRef {
+	if r.IsZero() {
+		return nil
+	}
+	told := r // here, so that nothing is allocated where nothing is told
+	return &told
+}
+
+// Value is what Told was made of.
+func (r *PodRef) Value() PodRef {
+	if r == nil {
+		return PodRef{}
+	}
+	return *r
+}
+
+// HasPod reports whether a pod is named.
+func (r *PodRef) HasPod() bool { return r != nil && r.Pod != "" }

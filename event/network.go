@@ -23,8 +23,9 @@ type HTTP struct {
 	Status         int   // 0 when unanswered or unknown
 	BytesOut       int64 // of the request's body, -1 when unknown
 	BytesIn        int64 // of the answer's body, -1 when unknown
-	// Of is whose request it was, when the sensor itself says so.
-	Of PodRef
+	// Of is whose request it was, when the sensor itself says so,
+	// else nil.
+	Of *PodRef
 }
 
 // Kind implements Body.
@@ -36,8 +37,9 @@ type TLS struct {
 	Client, Server netip.AddrPort
 	ServerName     string // SNI, in lower case; "" if none
 	Version        string
-	// Of is whose connection it was, when the sensor itself says so.
-	Of PodRef
+	// Of is whose connection it was, when the sensor itself says so,
+	// else nil.
+	Of *PodRef
 }
 
 // Kind implements Body.

@@ -2,6 +2,8 @@ package partition
 
 import (
 	"encoding/binary"
+	"maps"
+	"slices"
 	"time"
 
 	"tidewaiter/baseline"
@@ -28,12 +30,53 @@ func goneKey(id evidence.SubjectID) uint64 {
 	return binary.BigEndian.Uint64(k[:])
 }
 
-func (p *Partition) isGone(id evidence.SubjectID) bool {
-	if len(p.gone) == 0 {
+// Those let go of are known to be so in generations, of which the oldest is
+// forgotten. A hundred busy hosts fill seven of them in two days.
+const (
+	generation  = 1 << 16
+	generations = 7
+)
+
+// gone are the subjects let go of because they had ended, by a hash. What comes
+// for one that is forgotten is told as of a new subject.
+type gone struct {
+	young     map[uint64]struct{}
+	old       [][]uint64 // each in order
+	forgotten int
+}
+
+func (g *gone) add(k uint64) {
+	if g.young == nil {
+		g.young = map[uint64]struct{}{}
+	}
+	if g.young[k] = struct{}{}; len(g.young) == generation {
+		g.old = append(g.old, slices.Sorted(maps.Keys(g.young)))
+		clear(g.young)
+	}
+	if len(g.old) > generations {
+		g.forgotten += len(g.old[0])
+		g.old = slices.Delete(g.old, 0, 1)
+	}
+}
+
+func (g *gone) has(id evidence.SubjectID) bool {
+	if len(g.young)+len(g.old) == 0 {
 		return false
 	}
-	_, gone := p.gone[goneKey(id)]
-	return gone
+	k := goneKey(id)
+	_, young := g.young[k]
+	return young || slices.ContainsFunc(g.old, func(some []uint64) bool {
+		_, old := slices.BinarySearch(some, k)
+		return old
+	})
+}
+
+// list gives all that are known, in order. Whoever takes them in again knows them
+// as one generation.
+func (g *gone) list() []uint64 {
+	all := append(slices.Concat(g.old...), slices.Collect(maps.Keys(g.young))...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Tidy lets go of subjects that ended so long before the watermark that nothing
@@ -43,59 +86,42 @@ func (p *Partition) Tidy() {
 	if p.opt.Hold == 0 || len(p.events) <= p.opt.Hold {
 		return
 	}
-	fresh := map[evidence.SubjectID]*evidence.Subject{}
-	for _, id := range p.resolver.Dirty() {
-		if s, ok := p.changed(id); ok {
-			p.unassessed[id] = true
-			fresh[id] = s
-		}
+	before := p.watermark - afterEnd
+	ending := map[evidence.SubjectID]bool{}
+	for _, id := range p.resolver.EndedBefore(before) {
+		ending[id] = true
 	}
-	p.remember(fresh)
+	changed, fresh := p.changes(func(id evidence.SubjectID) bool { return ending[id] })
+	for _, id := range changed {
+		p.unassessed[id] = true
+	}
 	p.resolver.LetWaitGo(p.watermark - ofNobody)
 	for _, id := range p.resolver.Released() {
 		delete(p.events, id)
 	}
-	ended := map[evidence.SubjectID]*evidence.Subject{}
-	for _, id := range p.resolver.EndedBefore(p.watermark - afterEnd) {
-		if p.found[id] && !p.unassessed[id] {
-			continue
-		}
-		if ended[id] = fresh[id]; ended[id] == nil {
-			ended[id], _ = p.resolver.Subject(id)
-		}
+	ended := slices.DeleteFunc(p.resolver.EndedBefore(before), func(id evidence.SubjectID) bool { return p.found[id] && !p.unassessed[id] })
+	for _, id := range ended {
 		delete(p.unassessed, id)
 	}
 	p.rest(fresh)
-	for id, found := range p.assess(ended) {
-		if len(found) > 0 {
-			continue
-		}
+	for _, id := range p.assessAll(ended, fresh) {
 		placed, containers := p.resolver.Extent(id)
 		p.counts.Placed += placed
 		p.counts.Containers += containers
 		p.letGo(id)
-		p.gone[goneKey(id)] = struct{}{}
+		p.gone.add(goneKey(id))
 		p.counts.Ended++
 	}
 }
 
 // rest lets go of what machines did whose times after a boot are over, unless
 // there is a finding about it. What they are is kept: they may boot again.
-func (p *Partition) rest(fresh map[evidence.SubjectID]*evidence.Subject) {
-	resting := map[evidence.SubjectID]*evidence.Subject{}
-	for _, id := range p.resolver.RestingBefore(p.watermark - afterEnd) {
-		if p.found[id] && !p.unassessed[id] {
-			continue
-		}
-		if resting[id] = fresh[id]; resting[id] == nil {
-			resting[id], _ = p.resolver.Subject(id)
-		}
+func (p *Partition) rest(fresh subjects) {
+	resting := slices.DeleteFunc(p.resolver.RestingBefore(p.watermark-afterEnd), func(id evidence.SubjectID) bool { return p.found[id] && !p.unassessed[id] })
+	for _, id := range resting {
 		delete(p.unassessed, id)
 	}
-	for id, found := range p.assess(resting) {
-		if len(found) > 0 {
-			continue
-		}
+	for _, id := range p.assessAll(resting, fresh) {
 		placed, _ := p.resolver.Extent(id)
 		p.counts.Placed += placed
 		p.memory.Settle(id.String())
@@ -109,7 +135,7 @@ func (p *Partition) rest(fresh map[evidence.SubjectID]*evidence.Subject) {
 // any more. ok is false if its evidence was let go: what comes now is late.
 func (p *Partition) changed(id evidence.SubjectID) (s *evidence.Subject, ok bool) {
 	_, settled := p.settled[id]
-	gone := p.isGone(id)
+	gone := p.gone.has(id)
 	if !settled && !gone {
 		s, _ = p.resolver.Subject(id)
 		return s, true

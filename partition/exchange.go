@@ -37,17 +37,20 @@ func newNews() news {
 	return news{keys: map[baseline.Key]bool{}, pending: map[baseline.Key]bool{}, heard: map[string]uint64{}}
 }
 
-// add takes in what memory says after a change: others must hear what is said
+// learn takes in what memory says after a change: others must hear what is said
 // otherwise here even if somebody else's sighting is earlier, because that one
-// may be taken back.
-func (n *news) add(said, changed []baseline.Key) {
+// may be taken back. A change of what nobody has asked for is news to nobody:
+// who asks later is told how it is then.
+func (p *Partition) learn(said, changed []baseline.Key) {
 	for _, k := range said {
-		if !k.Counted() { // what is counted is counted where it is
-			n.pending[k] = true
+		if !k.Counted() && !p.opt.Alone { // what is counted is counted where it is
+			p.news.pending[k] = true
 		}
 	}
 	for _, k := range changed {
-		n.keys[k] = true
+		if p.watched(k) {
+			p.news.keys[k] = true
+		}
 	}
 }
 
@@ -85,7 +88,7 @@ func (p *Partition) Absorb(n News) {
 	p.news.heard[n.From] = n.Seq
 	for _, s := range n.Seen {
 		if p.memory.Update(foreign+n.From, s.Key, s.At, !s.Gone) {
-			p.news.keys[s.Key] = true
+			p.learn(nil, []baseline.Key{s.Key})
 		}
 	}
 	p.resolver.AbsorbEdges(n.From, n.Edges)

@@ -38,36 +38,88 @@ func inParallel(n int, do func(i int)) {
 }
 
 // inOrder lists subjects in their order.
-func inOrder(subjects map[evidence.SubjectID]*evidence.Subject) []evidence.SubjectID {
-	return slices.SortedFunc(maps.Keys(subjects), evidence.SubjectID.Compare)
+func inOrder[T any](those map[evidence.SubjectID]T) []evidence.SubjectID {
+	return slices.SortedFunc(maps.Keys(those), evidence.SubjectID.Compare)
+}
+
+// subjects are some, by their ids; nil stands for one of which nothing is known
+// any more.
+type subjects map[evidence.SubjectID]*evidence.Subject
+
+// atOnce is how many subjects are held to be worked on. After a busy stretch
+// thousands have changed, and what is known of each is copied to be judged.
+const atOnce = 256
+
+// changes takes in what those contribute to memory that changed since it was
+// last asked for. It gives who they are, in order, and those of them that are to
+// be kept as they are.
+func (p *Partition) changes(keep func(evidence.SubjectID) bool) (ids []evidence.SubjectID, kept subjects) {
+	kept = subjects{}
+	for some := range slices.Chunk(p.resolver.Dirty(), atOnce) {
+		changed := subjects{}
+		for _, id := range some {
+			s, ok := p.changed(id)
+			if !ok {
+				continue
+			}
+			ids = append(ids, id)
+			if changed[id] = s; keep(id) {
+				kept[id] = s
+			}
+		}
+		p.remember(changed)
+	}
+	return ids, kept
 }
 
 // remember replaces what subjects contribute to memory. A nil subject takes
 // everything back.
-func (p *Partition) remember(subjects map[evidence.SubjectID]*evidence.Subject) {
-	ids := inOrder(subjects)
+func (p *Partition) remember(those subjects) {
+	ids := inOrder(those)
 	seen := make([]baseline.Sightings, len(ids))
 	inParallel(len(ids), func(i int) {
-		if s := subjects[ids[i]]; s != nil {
+		if s := those[ids[i]]; s != nil {
 			seen[i] = p.opt.Library.Sightings(p.context(), s)
 		}
 	})
 	for i, id := range ids {
-		p.news.add(p.memory.Replace(id.String(), seen[i]))
+		p.learn(p.memory.Replace(id.String(), seen[i]))
 	}
+}
+
+// assessAll assesses subjects anew, of which some are known as they are now. It
+// gives those about which nothing was found, in order.
+func (p *Partition) assessAll(ids []evidence.SubjectID, known subjects) (innocent []evidence.SubjectID) {
+	for some := range slices.Chunk(ids, atOnce) {
+		those := subjects{}
+		for _, id := range some {
+			if s, have := known[id]; have {
+				those[id] = s
+			} else {
+				those[id], _ = p.resolver.Subject(id)
+			}
+		}
+		found := p.assess(those)
+		for _, id := range some {
+			if len(found[id]) == 0 {
+				innocent = append(innocent, id)
+			}
+		}
+	}
+	return innocent
 }
 
 // assess judges subjects anew, writes it into the book, and gives what was
 // found about each.
-func (p *Partition) assess(subjects map[evidence.SubjectID]*evidence.Subject) map[evidence.SubjectID][]analytic.Assessment {
-	ids := inOrder(subjects)
+func (p *Partition) assess(those subjects) map[evidence.SubjectID][]analytic.Assessment {
+	ids := inOrder(those)
 	type judgement struct {
 		found []analytic.Assessment
 		asked []baseline.Key
 	}
 	said := make([]judgement, len(ids))
 	inParallel(len(ids), func(i int) {
-		if s := subjects[ids[i]]; s != nil {
+		if s := those[ids[i]]; s != nil {
 			said[i].found, said[i].asked = p.opt.Library.Assess(p.context(), s)
 		}
 	})

@@ -29,6 +29,9 @@ type Options struct {
 	// Hold is the number of events above which Tidy lets go of the evidence of
 	// subjects that ended long before the watermark; 0 keeps it for ever.
 	Hold int
+	// Alone says that there are no other partitions: nothing is kept to be
+	// published to them.
+	Alone bool
 }
 
 // Partition holds the state of one partition. Not safe for concurrent use.
@@ -42,15 +45,14 @@ type Partition struct {
 	counts    Counts
 
 	// watchers finds the subjects whose assessment rests on a memory key.
-	watchers map[baseline.Key]map[evidence.SubjectID]bool
-	asked    map[evidence.SubjectID][]baseline.Key
+	watchers map[baseline.Key]watchers
+	asked    map[evidence.SubjectID]*inquiry
 	// found are the subjects about which there is something to tell.
 	found map[evidence.SubjectID]bool
 	// settled is what is said of subjects whose evidence was let go.
 	settled map[evidence.SubjectID][]analytic.Assessment
-	// gone are the subjects let go of because they had ended, by a hash;
-	// unassessed those that changed since they were assessed.
-	gone       map[uint64]struct{}
+	gone    gone
+	// unassessed are the subjects that changed since they were assessed.
 	unassessed map[evidence.SubjectID]bool
 	news       news
 }
@@ -69,6 +71,9 @@ type Counts struct {
 	// Ended is the number of subjects whose evidence was let go because they
 	// had ended long before.
 	Ended int
+	// Forgotten is of how many of them that is not known any more, because of a
+	// bound: what comes for one of those makes a new subject.
+	Forgotten int
 	// Uncounted is how many sightings a bound kept out of what is counted: more
 	// may have been made than signals that ask how many were told.
 	Uncounted int
@@ -84,11 +89,10 @@ func New(opt Options) *Partition {
 		memory:     baseline.New(),
 		book:       finding.NewBook(),
 		events:     map[event.ID]*event.Event{},
-		watchers:   map[baseline.Key]map[evidence.SubjectID]bool{},
-		asked:      map[evidence.SubjectID][]baseline.Key{},
+		watchers:   map[baseline.Key]watchers{},
+		asked:      map[evidence.SubjectID]*inquiry{},
 		found:      map[evidence.SubjectID]bool{},
 		settled:    map[evidence.SubjectID][]analytic.Assessment{},
-		gone:       map[uint64]struct{}{},
 		unassessed: map[evidence.SubjectID]bool{},
 		news:       newNews(),
 	}
@@ -136,36 +140,30 @@ func (p *Partition) Held() int { return len(p.events) }
 // Sync brings memory and findings up to date with the events applied.
 func (p *Partition) Sync() {
 	p.settleExcess()
-	dirty := map[evidence.SubjectID]*evidence.Subject{}
-	for _, id := range p.resolver.Dirty() {
-		if s, ok := p.changed(id); ok {
-			dirty[id] = s
-		}
-	}
-	p.remember(dirty)
-	again := func(id evidence.SubjectID) {
-		if _, have := dirty[id]; !have {
-			dirty[id], _ = p.resolver.Subject(id)
-		}
+	held := 0
+	ids, known := p.changes(func(evidence.SubjectID) bool { held++; return held <= 4*atOnce })
+	anew := make(map[evidence.SubjectID]bool, len(ids))
+	for _, id := range ids {
+		anew[id] = true
 	}
 	for id := range p.unassessed {
-		again(id)
+		anew[id] = true
 	}
 	clear(p.unassessed)
 	for k := range p.news.keys {
-		for id := range p.watchers[k] {
-			again(id)
+		for _, id := range p.watching(k) {
+			anew[id] = true
 		}
 	}
 	p.news.keysSeen()
 	if widened := p.resolver.Widened(); len(widened) > 0 {
 		for id := range p.found {
 			if widened[id.Place] {
-				again(id)
+				anew[id] = true
 			}
 		}
 	}
-	p.assess(dirty)
+	p.assessAll(inOrder(anew), known)
 }
 
 func (p *Partition) context() analytic.Context {
@@ -175,31 +173,11 @@ func (p *Partition) context() analytic.Context {
 // take writes what was found about a subject into the book, and notes on which
 // memory keys that rests.
 func (p *Partition) take(id evidence.SubjectID, found []analytic.Assessment, asked []baseline.Key) {
-	p.unwatch(id)
-	for _, k := range asked {
-		if p.watchers[k] == nil {
-			p.watchers[k] = map[evidence.SubjectID]bool{}
-		}
-		p.watchers[k][id] = true
-	}
-	if len(asked) > 0 {
-		p.asked[id] = asked
-	}
+	p.watch(id, asked)
 	if delete(p.found, id); len(found) > 0 {
 		p.found[id] = true
 	}
 	p.book.Put(id, found)
-}
-
-// unwatch forgets which memory keys a subject's assessment rests on.
-func (p *Partition) unwatch(id evidence.SubjectID) {
-	for _, k := range p.asked[id] {
-		delete(p.watchers[k], id)
-		if len(p.watchers[k]) == 0 {
-			delete(p.watchers, k)
-		}
-	}
-	delete(p.asked, id)
 }
 
 // maxNames bounds the names that an account lists of what a bound pushed out.
@@ -210,7 +188,7 @@ const maxNames = 10
 func (p *Partition) settleExcess() {
 	for _, id := range p.resolver.Excess() {
 		if s, ok := p.resolver.Subject(id); ok {
-			one := map[evidence.SubjectID]*evidence.Subject{id: s}
+			one := subjects{id: s}
 			p.remember(one)
 			if found := p.assess(one)[id]; len(found) > 0 {
 				p.settled[id] = found
@@ -250,6 +228,7 @@ func (p *Partition) Counts() Counts {
 	c.Placed += p.counts.Placed // of those let go
 	c.Containers += p.counts.Containers
 	c.Uncounted = p.memory.Dropped
+	c.Forgotten = p.gone.forgotten
 	return c
 }
 

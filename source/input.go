@@ -91,6 +91,9 @@ func newInput(r *fileReader, name string, opt Options) (*Input, error) {
 	if len(bytes.TrimSpace(head)) == 0 && whole {
 		return nil, fmt.Errorf("%s: %w", name, ErrEmpty)
 	}
+	if whole {
+		head = bytes.Clone(head) // a small file takes as much as it has
+	}
 	sample := newSample(head, whole)
 	format := detect(opt.Formats, sample)
 	if format == nil {
@@ -223,5 +226,15 @@ func (in *Input) end() {
 
 func (in *Input) push(e event.Event) { in.queue = append(in.queue, e) }
 
-// Close releases the file.
-func (in *Input) Close() error { return in.file.Close() }
+// Close releases the file and what it took to read it. What was read of it can
+// still be asked for; there is no next event.
+func (in *Input) Close() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.done, in.framer, in.queue, in.head = true, nil, nil, 0
+	for _, l := range in.lanes {
+		l.decoder = nil
+		l.out = Output{Format: l.out.Format, Tally: &l.tally}
+	}
+	return in.file.Close()
+}

@@ -51,30 +51,40 @@ func (c countingReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (f *fileReader) Close() error { return f.file.Close() }
+// Close closes the file and lets go of what unpacks it: those who ask how much
+// was read may keep the fileReader.
+func (f *fileReader) Close() error {
+	f.Reader = nil
+	return f.file.Close()
+}
 
 // decompress looks at the magic number and unpacks gzip (RFC 1952) and
-// Zstandard (RFC 8878); anything else passes through.
+// Zstandard (RFC 8878); anything else passes through, without a buffer.
 func decompress(r io.Reader) (io.Reader, error) {
-	br := bufio.NewReaderSize(r, 32<<10)
-	magic, err := br.Peek(4)
-	if err != nil && !errors.Is(err, io.EOF) {
+	magic := make([]byte, 4)
+	n, err := io.ReadFull(r, magic)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
+	magic = magic[:n]
+	r = io.MultiReader(bytes.NewReader(magic), r)
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		zr, err := gzip.NewReader(br)
+		zr, err := gzip.NewReader(bufio.NewReaderSize(r, packedSize))
 		if err != nil {
 			return nil, fmt.Errorf("read gzip: %w", err)
 		}
 		return zr, nil
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		// One goroutine and a bounded window: a hostile frame can ask for much.
-		zr, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
+		zr, err := zstd.NewReader(bufio.NewReaderSize(r, packedSize), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
 			return nil, fmt.Errorf("read zstd: %w", err)
 		}
 		return zr.IOReadCloser(), nil
 	}
-	return br, nil
+	return r, nil
 }
+
+// packedSize is how much of a compressed file is read at once.
+const packedSize = 32 << 10

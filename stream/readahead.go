@@ -7,9 +7,20 @@ import (
 	"tidewaiter/event"
 )
 
-// batchSize is how many events are read ahead of a source at once. At most
-// maxOpen sources hold two batches each.
-const batchSize = 64
+// The bounds of a batch, which is how many events are read ahead of a source at
+// once: as many as share room among the sources that are open, each of which
+// holds two batches.
+const (
+	minBatch = 8
+	maxBatch = 64
+	room     = 2048
+)
+
+// sharing is how many sources read ahead.
+type sharing struct{ open int }
+
+// batch is how many events one of them may read at once.
+func (s *sharing) batch() int { return min(max(room/max(s.open, 1), minBatch), maxBatch) }
 
 // batch is events of a source, and how it ended if it did.
 type batch struct {
@@ -21,6 +32,7 @@ type batch struct {
 // on. The order of a source's events stays what it is.
 type readAhead struct {
 	source Source
+	with   *sharing
 	batch  batch
 	next   int // of the batch's events
 	ready  chan batch
@@ -28,20 +40,24 @@ type readAhead struct {
 }
 
 // ahead makes a source read ahead, where there is a core for it.
-func ahead(s Source) Source {
+func (s *sharing) ahead(src Source) Source {
 	if runtime.GOMAXPROCS(0) == 1 {
-		return s
+		return src
 	}
-	r := &readAhead{source: s, ready: make(chan batch, 1)}
-	go r.fill(nil)
+	r := &readAhead{source: src, with: s, ready: make(chan batch, 1)}
+	s.open++
+	go r.fill(nil, s.batch())
 	return r
 }
 
-// fill reads the next batch, into the room of one that was worked off.
-func (r *readAhead) fill(room []event.Event) {
-	clear(room)
-	b := batch{events: room[:0]}
-	for len(b.events) < batchSize && b.err == nil {
+// fill reads the next batch of n events, into the room of one that was worked
+// off.
+func (r *readAhead) fill(worked []event.Event, n int) {
+	if clear(worked); cap(worked) < n || cap(worked) > 2*n {
+		worked = make([]event.Event, 0, n)
+	}
+	b := batch{events: worked[:0]}
+	for len(b.events) < n && b.err == nil {
 		var e event.Event
 		if e, b.err = r.source.Next(); b.err == nil {
 			b.events = append(b.events, e)
@@ -56,17 +72,18 @@ func (r *readAhead) Next() (event.Event, error) {
 		if r.batch.err != nil {
 			return event.Event{}, r.batch.err
 		}
-		room := r.batch.events
+		worked := r.batch.events
 		r.batch, r.next = <-r.ready, 0
 		switch {
 		case r.batch.err != nil:
 		case r.last:
 			r.batch.err = io.EOF
 		default:
-			go r.fill(room)
+			go r.fill(worked, r.with.batch())
 		}
 	}
 	e := r.batch.events[r.next]
+	r.batch.events[r.next] = event.Event{} // who asked has it now
 	r.next++
 	return e, nil
 }
@@ -79,5 +96,7 @@ func (r *readAhead) Close() error {
 			r.batch.err = errClosed
 		}
 	}
+	r.batch.events, r.next = nil, 0
+	r.with.open--
 	return r.source.Close()
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"tidewaiter/event"
@@ -40,8 +41,10 @@ const maxOpen = 128
 
 // Merger merges sources. Not safe for concurrent use.
 type Merger struct {
-	now   int64
-	queue mergeQueue
+	now     int64
+	queue   mergeQueue
+	early   early
+	sharing sharing
 	// failed are sources that could not be read on, still to be told; rest are
 	// the next events of those that were stopped.
 	failed []SourceError
@@ -92,9 +95,9 @@ func (m *Merger) start(item *mergeItem, keep bool) error {
 		return err
 	}
 	if item.source = src; keep {
-		item.source = ahead(src)
+		item.source = m.sharing.ahead(src)
 	}
-	if err := m.advance(item); err != nil {
+	if err := m.advance(item, keep); err != nil {
 		return errors.Join(err, item.source.Close())
 	}
 	if !keep && item.ready {
@@ -104,8 +107,9 @@ func (m *Merger) start(item *mergeItem, keep bool) error {
 	return nil
 }
 
-// advance reads the source's next event that is not from the future.
-func (m *Merger) advance(item *mergeItem) error {
+// advance reads the source's next event that is not from the future. With keep,
+// look-ups wait until they are due.
+func (m *Merger) advance(item *mergeItem, keep bool) error {
 	item.ready = false
 	for {
 		e, err := item.source.Next()
@@ -117,6 +121,9 @@ func (m *Merger) advance(item *mergeItem) error {
 		}
 		if e.RecordTime() > m.now+int64(Ahead) {
 			m.quarantine(e)
+			continue
+		}
+		if keep && waits(&e) && m.early.takes(item.index, e) {
 			continue
 		}
 		item.event, item.ready = e, true
@@ -137,40 +144,57 @@ func (m *Merger) quarantine(e event.Event) {
 // Next gives the event whose record is oldest, io.EOF when every source has
 // ended. A SourceError ends one source only.
 func (m *Merger) Next() (event.Event, error) {
-	if len(m.failed) > 0 {
-		err := m.failed[0]
-		m.failed = m.failed[1:]
-		return event.Event{}, err
+	for {
+		if len(m.failed) > 0 {
+			err := m.failed[0]
+			m.failed = m.failed[1:]
+			return event.Event{}, err
+		}
+		if len(m.rest) > 0 {
+			e := m.rest[0]
+			m.rest = m.rest[1:]
+			return e, nil
+		}
+		if len(m.queue) == 0 {
+			if e, ok, err := m.early.next(math.MaxInt64); ok {
+				return e, err
+			}
+			return event.Event{}, io.EOF
+		}
+		if e, ok, err := m.early.next(m.queue[0].event.RecordTime()); ok {
+			return e, err
+		}
+		if e, ok := m.step(m.queue[0]); ok {
+			return e, nil
+		}
 	}
-	if len(m.rest) > 0 {
-		e := m.rest[0]
-		m.rest = m.rest[1:]
-		return e, nil
-	}
-	if len(m.queue) == 0 {
-		return event.Event{}, io.EOF
-	}
-	item := m.queue[0]
-	if item.source == nil {
-		// Its turn has come: open it again. The first event is the one that
-		// was read before.
+}
+
+// step gives the event of the item whose turn it is, if it has one, and reads
+// the next.
+func (m *Merger) step(item *mergeItem) (e event.Event, ok bool) {
+	if ok = item.source != nil; ok {
+		e = item.event
+		if err := m.advance(item, true); err != nil {
+			m.failed = append(m.failed, SourceError{item.index, errors.Join(err, item.source.Close())})
+		}
+	} else {
+		// Its turn has come: open it again. What was read before comes again.
 		future := m.FutureCount
-		if err := m.start(item, true); err != nil || !item.ready {
-			heap.Pop(&m.queue)
-			return event.Event{}, SourceError{item.index, fmt.Errorf("open again: %w", err)}
+		early := m.early.number
+		item.ready = false
+		err := m.start(item, true)
+		if err != nil || !item.ready && m.early.number == early {
+			m.failed = append(m.failed, SourceError{item.index, fmt.Errorf("open again: %w", err)})
 		}
 		m.FutureCount = future
-	}
-	e := item.event
-	if err := m.advance(item); err != nil {
-		m.failed = append(m.failed, SourceError{item.index, errors.Join(err, item.source.Close())})
 	}
 	if item.ready {
 		heap.Fix(&m.queue, 0)
 	} else {
 		heap.Pop(&m.queue)
 	}
-	return e, nil
+	return e, ok
 }
 
 // Stop ends reading: Next gives what was read already, and then io.EOF.

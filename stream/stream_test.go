@@ -212,3 +212,76 @@ func TestClosingWaitsForWhatIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// lookUps is a source of descriptions of containers made at the given seconds
+// before now.
+type lookUps []int
+
+func (l *lookUps) Next() (event.Event, error) {
+	if len(*l) == 0 {
+		return event.Event{}, io.EOF
+	}
+	at := event.At(now.Add(-time.Duration((*l)[0])*time.Second), 1)
+	*l = (*l)[1:]
+	return event.Event{Body: &event.ContainerDescription{CreatedAt: at}}, nil
+}
+
+func (l *lookUps) Close() error { return nil }
+
+// What a file of look-ups tells of a container comes shortly before what
+// happened to it, in whichever order the file has it, and nothing is lost.
+func TestLookUpsComeWhenTheyAreDue(t *testing.T) {
+	var c counts
+	openers := []Opener{func() (Source, error) { return &lookUps{100, 50_000, 3000, 90_000, 0}, nil }}
+	for i := range 200 { // some are closed until their turn comes
+		openers = append(openers, c.opener(nil, 100_000-400*i, 0))
+	}
+	openers = append(openers, func() (Source, error) { return &lookUps{70_000}, nil })
+	m, faults := NewMerger(openers, now)
+	if len(faults) > 0 {
+		t.Fatal(faults)
+	}
+	ahead := int(Ahead / time.Second)
+	var waiting []int
+	seen, events, last := 0, 0, 1_000_000
+	for e, err := m.Next(); !errors.Is(err, io.EOF); e, err = m.Next() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := int(now.Sub(event.Unix(e.Due())) / time.Second)
+		if events++; e.RecordTime() == 0 {
+			seen++
+			waiting = append(waiting, at)
+			continue
+		}
+		for _, l := range waiting {
+			if l+ahead >= last || l+ahead < at {
+				t.Errorf("a look-up of %d s ago came between %d s and %d s", l, last, at)
+			}
+		}
+		waiting, last = nil, at
+	}
+	if events != 406 || seen != 6 {
+		t.Errorf("%d events, %d look-ups", events, seen)
+	}
+}
+
+// More look-ups than may wait are given at once.
+func TestLookUpsThatWaitAreBounded(t *testing.T) {
+	l := make(lookUps, maxEarly+1000)
+	for i := range l {
+		l[i] = i
+	}
+	var c counts
+	m, _ := NewMerger([]Opener{func() (Source, error) { return &l, nil }, c.opener(nil, 1_000_000)}, now)
+	if waiting := len(m.early.queue); waiting != maxEarly {
+		t.Errorf("%d wait, the bound is %d", waiting, maxEarly)
+	}
+	n := 0
+	for _, err := m.Next(); !errors.Is(err, io.EOF); _, err = m.Next() {
+		n++
+	}
+	if n != maxEarly+1001 {
+		t.Errorf("%d events", n)
+	}
+}

@@ -40,7 +40,7 @@ type decoder struct {
 }
 
 func newDecoder(out *source.Output) *decoder {
-	return &decoder{out: out, names: names{known: map[string]string{"": ""}}}
+	return &decoder{out: out, names: names{known: map[string]name{}}}
 }
 
 // Decode implements source.Decoder.
@@ -101,7 +101,7 @@ func (d *decoder) remember(g *group, h *header) {
 // begin takes the first record of an event, or one that comes after its event
 // was given out.
 func (d *decoder) begin(rec source.Record, h *header, k eventKey) {
-	if done := d.past.get(&k); done != 0 {
+	if done := d.past.get(&k, d.names.number(k.node)); done != 0 {
 		d.late(rec, h, done)
 		return
 	}
@@ -187,7 +187,7 @@ func (s *syscallRecord) wanted() bool {
 // they come.
 func (d *decoder) dismiss(g *group) {
 	d.skip(g.records)
-	d.past.put(g.key, hasAll)
+	d.past.put(&g.key, d.names.number(g.key.node), hasAll)
 	d.drop(g)
 }
 
@@ -202,7 +202,7 @@ func (d *decoder) finish(g *group) {
 	} else {
 		d.skip(g.records)
 	}
-	d.past.put(g.key, g.complete())
+	d.past.put(&g.key, d.names.number(g.key.node), g.complete())
 	d.drop(g)
 }
 

@@ -130,23 +130,27 @@ type pastSet struct {
 	turn uint8 // the way to overwrite next
 }
 
+// pastEvent is small, because a hundred hosts have two hundred thousand: the node
+// goes by its number.
 type pastEvent struct {
-	key  eventKey
-	done parts // never 0 for an event
+	millis int64
+	serial uint32
+	node   uint16
+	done   parts // never 0 for an event
 }
 
-// put remembers that the event is finished, and which records it had.
-func (p *past) put(k eventKey, done parts) {
+// put remembers that the event of a node is finished, and which records it had.
+func (p *past) put(k *eventKey, node uint16, done parts) {
 	s := &p.sets[k.serial%pastSets]
-	s.ways[s.turn] = pastEvent{k, done | hasEnd}
+	s.ways[s.turn] = pastEvent{k.millis, k.serial, node, done | hasEnd}
 	s.turn = (s.turn + 1) % pastWays
 }
 
 // get tells which records a finished event had; 0 if it is not known.
-func (p *past) get(k *eventKey) parts {
+func (p *past) get(k *eventKey, node uint16) parts {
 	s := &p.sets[k.serial%pastSets]
 	for i := range s.ways {
-		if w := &s.ways[i]; w.done != 0 && w.key == *k {
+		if w := &s.ways[i]; w.done != 0 && w.millis == k.millis && w.serial == k.serial && w.node == node {
 			return w.done
 		}
 	}
@@ -155,26 +159,57 @@ func (p *past) get(k *eventKey) parts {
 
 // names keeps one copy of each node's name, so that a record costs none.
 type names struct {
-	last  string
-	known map[string]string
+	last  name
+	known map[string]name
+	given uint16 // numbers, of which 0 is that of no name; a name that comes back after it was dropped has another
+}
+
+type name struct {
+	text   string
+	number uint16
 }
 
 // of gives name as a string. The copies are dropped when there are too many,
 // which only a damaged log can bring about.
-func (n *names) of(name []byte) string {
-	if string(name) == n.last {
-		return n.last
+func (n *names) of(text []byte) string {
+	if string(text) == n.last.text {
+		return n.last.text
 	}
-	s, ok := n.known[string(name)]
+	if len(text) == 0 {
+		n.last = name{}
+		return ""
+	}
+	known, ok := n.known[string(text)]
 	if !ok {
-		if len(n.known) >= maxNodes {
-			clear(n.known)
-		}
-		s = string(name)
-		n.known[s] = s
+		known = n.add(string(text))
 	}
-	n.last = s
-	return s
+	n.last = known
+	return known.text
+}
+
+// number is the number of a name that of gave.
+func (n *names) number(text string) uint16 {
+	switch text {
+	case "":
+		return 0
+	case n.last.text:
+		return n.last.number
+	}
+	known, ok := n.known[text]
+	if !ok {
+		known = n.add(text)
+	}
+	return known.number
+}
+
+func (n *names) add(text string) name {
+	if len(n.known) >= maxNodes {
+		clear(n.known)
+	}
+	n.given = max(n.given+1, 1)
+	known := name{text, n.given}
+	n.known[text] = known
+	return known
 }
 
 // appendStamp prints the key's stamp as audit does: SECONDS.MILLIS:SERIAL.

@@ -31,7 +31,7 @@ func newLookup(query string, of event.PodRef) (lookup, error) {
 	if len(query) > maxName {
 		return lookup{}, errLongName
 	}
-	return lookup{body: &event.DNS{Query: query, Of: of}}, nil
+	return lookup{body: &event.DNS{Query: query, Of: of.Told()}}, nil
 }
 
 // answer adds what an answer names: an address, or another name. What is

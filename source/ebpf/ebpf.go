@@ -71,7 +71,7 @@ func (a *actor) check() error {
 func (a *actor) socket(addr endpoint, success bool) *event.Socket {
 	return &event.Socket{
 		PID: a.pid, PPID: a.ppid, Exe: a.exe, Comm: a.comm, UID: a.uid, AUID: a.auid,
-		Addr: addr.inet, Path: addr.unix, Success: success, Container: a.container, Of: a.of,
+		Addr: addr.inet, Path: addr.unix, Success: success, Container: a.container, Of: a.of.Told(),
 	}
 }
 
@@ -80,7 +80,7 @@ func (a *actor) fileWrite(name string) (event.Body, error) {
 		return nil, errLongPath
 	}
 	return &event.FileWrite{
-		PID: a.pid, PPID: a.ppid, Exe: a.exe, Path: name, UID: a.uid, AUID: a.auid, Container: a.container, Of: a.of,
+		PID: a.pid, PPID: a.ppid, Exe: a.exe, Path: name, UID: a.uid, AUID: a.auid, Container: a.container, Of: a.of.Told(),
 	}, nil
 }
 

@@ -205,17 +205,17 @@ func compareTetragon(t *testing.T, at, kind string, e event.Event, r rawTetragon
 	var got actor
 	switch b := e.Body.(type) {
 	case *event.Process:
-		got = of(b.PID, b.UID, b.Exe, b.Container, b.Of)
+		got = of(b.PID, b.UID, b.Exe, b.Container, b.Of.Value())
 		if words := append([]string{p.Binary}, strings.Fields(p.Arguments)...); !reflect.DeepEqual(b.Args, words) || b.PPID != parent || e.Time.At != p.Start.UnixNano() || b.Cwd != path.Clean(p.CWD) {
 			t.Errorf("%s: %+v at %s, the record says %+v", at, b, e.Time, r)
 		}
 	case *event.Socket:
-		got = of(b.PID, b.UID, b.Exe, b.Container, b.Of)
+		got = of(b.PID, b.UID, b.Exe, b.Container, b.Of.Value())
 		if b.Addr.Addr().String() != r.Destination || int(b.Addr.Port()) != r.Port {
 			t.Errorf("%s: to %s, the record says %s:%d", at, b.Addr, r.Destination, r.Port)
 		}
 	case *event.FileWrite:
-		got = of(b.PID, b.UID, b.Exe, b.Container, b.Of)
+		got = of(b.PID, b.UID, b.Exe, b.Container, b.Of.Value())
 		// Old versions leave out the root's slash.
 		if r.Args[0].File == nil || b.Path != "/"+strings.TrimPrefix(r.Args[0].File.Path, "/") {
 			t.Errorf("%s: wrote %s, the record says %+v", at, b.Path, r.Args)

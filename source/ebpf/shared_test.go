@@ -56,15 +56,15 @@ func TestTetragonSamples(t *testing.T) {
 	})
 	sourcetest.Require(t, got["process_exec.json"], func(p *event.Process) bool {
 		return p.PID == 115153 && p.PPID == 114757 && p.Exe == "/usr/bin/curl" && strings.Join(p.Args, " ") == "/usr/bin/curl www.google.com" &&
-			strings.HasPrefix(p.Container, "86eb9e29a77d432a") && len(p.Container) == 64 && p.Of.Node == "minikube" &&
-			p.Of.Image.Repository() == "quay.io/isovalent/jobs-app-elasticsearch" && !p.Of.Image.Digest().IsZero()
+			strings.HasPrefix(p.Container, "86eb9e29a77d432a") && len(p.Container) == 64 && p.Of.Value().Node == "minikube" &&
+			p.Of.Value().Image.Repository() == "quay.io/isovalent/jobs-app-elasticsearch" && !p.Of.Value().Image.Digest().IsZero()
 	})
 	sourcetest.Require(t, got["process_connect.json"], func(s *event.Socket) bool {
-		return s.Addr.Port() == 80 && s.Success && s.Of.Container == "elasticsearch"
+		return s.Addr.Port() == 80 && s.Success && s.Of.Value().Container == "elasticsearch"
 	})
 	sourcetest.Require(t, got["filename-access.ndjson"], func(w *event.FileWrite) bool { return w.Path == "/etc/passwd" && w.PID == 64746 })
 	sourcetest.Require(t, got["namespace-access.ndjson"], func(p *event.Process) bool {
-		return strings.Join(p.Args, " ") == "/usr/bin/nsenter -t 1 -m -u -n -i -p" && p.Of.Pod == "xwing"
+		return strings.Join(p.Args, " ") == "/usr/bin/nsenter -t 1 -m -u -n -i -p" && p.Of.Value().Pod == "xwing"
 	})
 	sourcetest.Require(t, got["process_kprobe.json"], func(w *event.FileWrite) bool { return w.Path == "/etc/passwd" })
 }

@@ -355,7 +355,7 @@ func (t *tetragonEvent) exec(e *event.Event) (event.Body, error) {
 		PID: a.pid, PPID: a.ppid, Exe: a.exe, Cwd: a.cwd, UID: a.uid, AUID: a.auid, Session: -1,
 		Args:          append([]string{a.exe}, args...),
 		ArgsTruncated: cut || slices.Contains(flags, "truncArgs") || slices.Contains(flags, "errorArgs"),
-		Container:     a.container, Of: a.of,
+		Container:     a.container, Of: a.of.Told(),
 	}
 	// The kernel gives an interpreter the script's path after at most one
 	// argument of its own (fs/binfmt_script.c).

@@ -63,7 +63,7 @@ func onFile(path string) *event.FileWrite {
 func TestTetragonExec(t *testing.T) {
 	full := &event.Process{
 		PID: 4711, PPID: 4700, Exe: "/usr/bin/wget", Args: []string{"/usr/bin/wget", "-q", "http://files.example/a b", "", "x"},
-		Cwd: "/srv", UID: 0, AUID: 1000, Session: -1, Container: testID, Of: testOf(),
+		Cwd: "/srv", UID: 0, AUID: 1000, Session: -1, Container: testID, Of: testOf().Told(),
 	}
 	exec := func(start, rest, parent string) string {
 		return tetragon("process_exec", `"pid":4711,"uid":0,"cwd":"/srv/","binary":"/usr/bin/wget","start_time":"`+start+`"`+rest, parent)
@@ -104,10 +104,10 @@ func TestTetragonExec(t *testing.T) {
 		"container only": {exec("2026-11-03T10:00:01.000000005Z", `,"docker":"aaaabbbbccccddddeeeeffff0000111"`, ""),
 			sourcetest.Want{At: at(5), Body: bare(func(p *event.Process) { p.Container = "aaaabbbbccccddddeeeeffff0000111" })}},
 		"the pod is another container's": {exec("2026-11-03T10:00:01.000000005Z", `,"pod":{"name":"p","container":{"id":"cri-o://ffff"}},"docker":"aaaa"`, ""),
-			sourcetest.Want{At: at(5), Body: bare(func(p *event.Process) { p.Container, p.Of = "aaaa", event.PodRef{Pod: "p", Node: "node-1"} })}},
+			sourcetest.Want{At: at(5), Body: bare(func(p *event.Process) { p.Container, p.Of = "aaaa", event.PodRef{Pod: "p", Node: "node-1"}.Told() })}},
 		"image with a digest in its name": {exec("2026-11-03T10:00:01.000000005Z", `,"pod":{"name":"p","container":{"image":{"id":"x","name":"a.example/b@`+testDigest+`"}}}`, ""),
 			sourcetest.Want{At: at(5), Body: bare(func(p *event.Process) {
-				p.Of = event.PodRef{Pod: "p", Node: "node-1", Image: image.Parse("a.example/b@" + testDigest)}
+				p.Of = event.PodRef{Pod: "p", Node: "node-1", Image: image.Parse("a.example/b@" + testDigest)}.Told()
 			})}},
 		"the kernel's":         {`{"process_exec":{"process":{"pid":0,"binary":"<kernel>","start_time":"2026-11-03T10:00:01Z"}},` + testEnd, sourcetest.Want{}},
 		"without start_time":   {tetragon("process_exec", `"pid":4711,"uid":0,"binary":"/usr/bin/wget","cwd":"/srv"`, ""), sourcetest.Want{At: at(9), Body: bare(func(*event.Process) {})}},
@@ -211,7 +211,7 @@ func TestTetragonNames(t *testing.T) {
 		body event.Body
 	}{
 		"answer": {dns(`"pid":1,`+testPod, `"dns":{"question_types":[28],"rcode":3,"names":["Pool.example.","alias.example"],"ips":["2001:db8::1","::ffff:192.0.2.1"],"query":"Pool.example.","response":true}`),
-			&event.DNS{Query: "pool.example", Type: "AAAA", Code: "NXDOMAIN", Addrs: []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.1")}, Names: []string{"alias.example"}, Of: testOf()}},
+			&event.DNS{Query: "pool.example", Type: "AAAA", Code: "NXDOMAIN", Addrs: []netip.Addr{netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("192.0.2.1")}, Names: []string{"alias.example"}, Of: testOf().Told()}},
 		"query": {dns(`"pid":1`, `"dns":{"question_types":[99],"names":["a.example"]},"socket":{"source_ip":"10.0.0.7","source_port":4000,"destination_ip":"10.0.0.1","destination_port":53}`),
 			&event.DNS{Query: "a.example", Type: "TYPE99", Client: client, Server: server}},
 		"answer's ends": {dns(`"pid":1`, `"dns":{"query":"a.example"},"source_ip":"10.0.0.1","source_port":53,"destination_ip":"10.0.0.7","destination_port":4000`),

@@ -48,13 +48,13 @@ func TestTraceeExec(t *testing.T) {
 		arg("argv", `["wget","-q","http://files.example/a b"]`) + "," + arg("interp", `"/usr/bin/wget"`) + "," + arg("env", `["TOKEN=1"]`)
 	body := func(change func(*event.Process)) *event.Process {
 		p := &event.Process{PID: 4711, PPID: 4700, Exe: "/bin/busybox", Comm: "app", Args: []string{"wget", "-q", "http://files.example/a b"},
-			UID: 33, AUID: -1, Session: -1, Device: "103:01", Container: testID, Of: traceeOf()}
+			UID: 33, AUID: -1, Session: -1, Device: "103:01", Container: testID, Of: traceeOf().Told()}
 		if change != nil {
 			change(p)
 		}
 		return p
 	}
-	alone := func(p *event.Process) { p.Container, p.Of = "", event.PodRef{} }
+	alone := func(p *event.Process) { p.Container, p.Of = "", nil }
 	script := func(pathname string) string {
 		return arg("cmdpath", `"/run.sh"`) + "," + arg("pathname", `"`+pathname+`"`) + "," + arg("argv", `["/bin/sh","/run.sh"]`) + "," + arg("interp", `"/bin/sh"`)
 	}
@@ -86,11 +86,11 @@ func TestTraceeExec(t *testing.T) {
 		})}},
 		"its own parent": {strings.Replace(tracee("sched_process_exec", traceeNew, args, 0), "4700", "4711", 1), sourcetest.Want{Body: body(func(p *event.Process) { p.PPID = 0 })}},
 		"docker, digest": {tracee("sched_process_exec", `"container":{"id":"docker://`+testID+`","name":"web","image":"cart:2","imageDigest":"`+testDigest+`"}`, args, 0),
-			sourcetest.Want{Body: body(func(p *event.Process) { p.Of = event.PodRef{Image: image.Parse("cart:2@" + testDigest)} })}},
+			sourcetest.Want{Body: body(func(p *event.Process) { p.Of = event.PodRef{Image: image.Parse("cart:2@" + testDigest)}.Told() })}},
 		"digest that is none": {tracee("sched_process_exec", `"container":{"id":"`+testID+`","image":"cart:2","imageDigest":"x"}`, args, 0),
-			sourcetest.Want{Body: body(func(p *event.Process) { p.Of = event.PodRef{Image: image.Parse("cart:2")} })}},
+			sourcetest.Want{Body: body(func(p *event.Process) { p.Of = event.PodRef{Image: image.Parse("cart:2")}.Told() })}},
 		"digest reference that is none": {tracee("sched_process_exec", `"container":{"id":"`+testID+`","image":"cart:2","imageDigest":"cart@x"}`, args, 0),
-			sourcetest.Want{Body: body(func(p *event.Process) { p.Of = event.PodRef{Image: image.Parse("cart:2")} })}},
+			sourcetest.Want{Body: body(func(p *event.Process) { p.Of = event.PodRef{Image: image.Parse("cart:2")}.Told() })}},
 		"failed": {tracee("execve", traceeAlone, args, -2), sourcetest.Want{}},
 		"time as text": {strings.Replace(tracee("sched_process_exec", traceeNew, args, 0), "1793700001000000009", `"2026-11-03T10:00:01.000000009Z"`, 1),
 			sourcetest.Want{Body: body(nil)}},
@@ -119,9 +119,9 @@ func TestTraceeEvents(t *testing.T) {
 	in := func(b event.Body) event.Body {
 		switch b := b.(type) {
 		case *event.Socket:
-			b.Container, b.Of = testID, traceeOf()
+			b.Container, b.Of = testID, traceeOf().Told()
 		case *event.FileWrite:
-			b.Container, b.Of = testID, traceeOf()
+			b.Container, b.Of = testID, traceeOf().Told()
 		}
 		return b
 	}
@@ -177,11 +177,11 @@ func TestTraceeEvents(t *testing.T) {
 		"DNS query":              {alone("net_packet_dns", dns(0, question), 0), look(nothing)},
 		"DNS answer":             {alone("net_packet_dns", dns(1, question+`,"responseCode":"no error","answers":[{"CNAME":"Alias.example.","IP":""},{"IP":"192.0.2.1","CNAME":""}]`), 0), look(answered)},
 		"no such name":           {alone("net_packet_dns", dns(1, question+`,"responseCode":"Non-Existent Domain"`), 0), look(func(d *event.DNS) { d.Code = "NXDOMAIN" })},
-		"nested DNS":             {nested("net_packet_dns", dns(1, "")[:0]+arg("src", `"10.0.0.1"`)+","+arg("dst", `"10.0.0.7"`)+","+arg("src_port", "53")+","+arg("dst_port", "4000")+`,{"name":"proto_dns","value":{"qr":1,"response_code":"no error","questions":[{"name":"pool.example","type":"A"}],"answers":[{"cname":"alias.example"},{"ip":"192.0.2.1"}]}}`), look(func(d *event.DNS) { answered(d); d.Of = traceeOf() })},
+		"nested DNS":             {nested("net_packet_dns", dns(1, "")[:0]+arg("src", `"10.0.0.1"`)+","+arg("dst", `"10.0.0.7"`)+","+arg("src_port", "53")+","+arg("dst_port", "4000")+`,{"name":"proto_dns","value":{"qr":1,"response_code":"no error","questions":[{"name":"pool.example","type":"A"}],"answers":[{"cname":"alias.example"},{"ip":"192.0.2.1"}]}}`), look(func(d *event.DNS) { answered(d); d.Of = traceeOf().Told() })},
 		"DNS without a question": {alone("net_packet_dns", dns(0, `"questions":[]`), 0), nil},
 		"DNS, root":              {alone("net_packet_dns", dns(0, `"questions":[{"name":"."}]`), 0), nil},
 		"request":                {alone("net_packet_dns_request", meta+","+arg("dns_questions", `[{"query":"pool.example","query_type":"A","query_class":"IN"}]`), 0), look(nothing)},
-		"nested request":         {nested("net_packet_dns_request", `{"name":"metadata","value":{"srcIp":"10.0.0.7","dstIp":"10.0.0.1","srcPort":4000,"dstPort":53}},{"name":"dns_questions","value":{"questions":[{"query":"pool.example","query_type":"A"}]}}`), look(func(d *event.DNS) { d.Of = traceeOf() })},
+		"nested request":         {nested("net_packet_dns_request", `{"name":"metadata","value":{"srcIp":"10.0.0.7","dstIp":"10.0.0.1","srcPort":4000,"dstPort":53}},{"name":"dns_questions","value":{"questions":[{"query":"pool.example","query_type":"A"}]}}`), look(func(d *event.DNS) { d.Of = traceeOf().Told() })},
 		"request, nothing":       {alone("net_packet_dns_request", meta, 0), nil},
 		"request, root":          {alone("net_packet_dns_request", meta+","+arg("dns_questions", `[{"query":""}]`), 0), nil},
 		"response": {alone("net_packet_dns_response", arg("metadata", `{"src_ip":"10.0.0.1","dst_ip":"10.0.0.7","src_port":53,"dst_port":4000}`)+","+

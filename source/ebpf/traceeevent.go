@@ -37,7 +37,7 @@ func (t *traceeEvent) exec() (event.Body, error) {
 		return nil, errLongPath
 	}
 	p := &event.Process{
-		PID: a.pid, PPID: a.ppid, Exe: exe, UID: a.uid, AUID: -1, Session: -1, Container: a.container, Of: a.of,
+		PID: a.pid, PPID: a.ppid, Exe: exe, UID: a.uid, AUID: -1, Session: -1, Container: a.container, Of: a.of.Told(),
 	}
 	p.Args, p.ArgsTruncated = boundArgs(argv(t.arg("argv")))
 	if t.name == "sched_process_exec" {

@@ -117,7 +117,7 @@ func TestGCPFlow(t *testing.T) {
 		t.Fatal(err)
 	}
 	end, vm := event.Time{At: at.At + 60*event.Second, Res: at.Res}, &event.VMRef{Name: "vm-1", Project: "p1", Zone: "us-central1-a", Network: "net", Subnet: "sub"}
-	want := &event.Flow{Protocol: "tcp", Src: ends("10.128.0.5:49168"), Dst: ends("203.0.113.66:3333"), End: end, BytesOut: 420, BytesIn: -1, State: "SRC", Answered: true, SrcVM: vm, SrcPod: event.PodRef{Namespace: "prod", Pod: "web-1"}}
+	want := &event.Flow{Protocol: "tcp", Src: ends("10.128.0.5:49168"), Dst: ends("203.0.113.66:3333"), End: end, BytesOut: 420, BytesIn: -1, State: "SRC", Answered: true, SrcVM: vm, SrcPod: event.PodRef{Namespace: "prod", Pod: "web-1"}.Told()}
 	back := strings.NewReplacer(`"src_ip"`, `"dest_ip"`, `"dest_ip"`, `"src_ip"`, `"src_port"`, `"dest_port"`, `"dest_port"`, `"src_port"`, "src_instance", "dest_instance", "src_vpc", "dest_vpc", "src_gke", "dest_gke").Replace(gcpLine)
 	backWant := *want
 	backWant.BytesOut, backWant.BytesIn = -1, 420

@@ -128,7 +128,7 @@ func (d *conntrackDecoder) emit(rec source.Record, tag string, t *tracked, at ev
 	d.key = t.appendKey(d.key[:0])
 	if tag == tagNew {
 		body.Answered = true
-		d.open.add(string(d.key), opened{at, rec.Span})
+		d.open.add(d.key, opened{at, rec.Span})
 		d.out.Event(event.Event{Time: at, Body: body}, d.flowKey(at, ""), rec.Span)
 		return nil
 	}

@@ -208,7 +208,7 @@ func TestConntrackBound(t *testing.T) {
 func TestOpenTableForgetsTheOldest(t *testing.T) {
 	table := newOpenTable(100)
 	for i := range 1000 {
-		table.add(fmt.Sprint(i), opened{at: event.Time{At: int64(i + 1), Res: 1}})
+		table.add([]byte(fmt.Sprint(i)), opened{at: event.Time{At: int64(i + 1), Res: 1}})
 		if i%2 == 0 { // every other connection ends at once
 			if _, ok := table.take([]byte(fmt.Sprint(i))); !ok {
 				t.Fatalf("connection %d is not known right after its beginning", i)
@@ -234,9 +234,9 @@ func TestOpenTableForgetsTheOldest(t *testing.T) {
 func TestOpenTableForgetsWhatEnded(t *testing.T) {
 	ended, renewed := newOpenTable(10), newOpenTable(10)
 	for i := range 1000 {
-		ended.add(fmt.Sprint(i), opened{})
+		ended.add([]byte(fmt.Sprint(i)), opened{})
 		ended.take([]byte(fmt.Sprint(i)))
-		renewed.add("same", opened{})
+		renewed.add([]byte("same"), opened{})
 	}
 	for _, table := range []*openTable{ended, renewed} {
 		if len(table.order) > 100 || len(table.live) > 1 || table.dropped != 0 {
@@ -249,7 +249,7 @@ func TestOpenTableForgetsWhatEnded(t *testing.T) {
 func TestOpenTableRenewal(t *testing.T) {
 	table := newOpenTable(2)
 	for at, key := range []string{"a", "b", "a", "c"} {
-		table.add(key, opened{at: event.Time{At: int64(at + 1), Res: 1}})
+		table.add([]byte(key), opened{at: event.Time{At: int64(at + 1), Res: 1}})
 	}
 	if _, ok := table.take([]byte("b")); ok {
 		t.Error("b is still known, although a was begun after it")

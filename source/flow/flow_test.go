@@ -48,8 +48,8 @@ func line(e event.Event) string {
 		if !body.Answered {
 			b.WriteString(" unanswered")
 		}
-		add("from", podText(body.SrcPod))
-		add("to", podText(body.DstPod))
+		add("from", podText(body.SrcPod.Value()))
+		add("to", podText(body.DstPod.Value()))
 		add("names", strings.Join(body.DstNames, ","))
 	case *event.DNS:
 		fmt.Fprintf(&b, "%s > %s %s %s %s", body.Client, body.Server, body.Type, body.Query, body.Code)
@@ -59,14 +59,14 @@ func line(e event.Event) string {
 		for _, n := range body.Names {
 			fmt.Fprintf(&b, " %s", n)
 		}
-		b.WriteString(ofText(body.Of))
+		b.WriteString(ofText(body.Of.Value()))
 	case *event.HTTP:
 		fmt.Fprintf(&b, "%s > %s %s %s %s status=%d bytes=%d/%d agent=%q", body.Client, body.Server, body.Method, body.Host, body.URI,
 			body.Status, body.BytesOut, body.BytesIn, body.Agent)
-		b.WriteString(ofText(body.Of))
+		b.WriteString(ofText(body.Of.Value()))
 	case *event.TLS:
 		fmt.Fprintf(&b, "%s > %s %s %q", body.Client, body.Server, body.Version, body.ServerName)
-		b.WriteString(ofText(body.Of))
+		b.WriteString(ofText(body.Of.Value()))
 	case *event.Loss:
 		fmt.Fprintf(&b, "lost %d: %s", body.Count, body.Reason)
 	}

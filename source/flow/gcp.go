@@ -142,14 +142,14 @@ func gcpRegion(zone string) string {
 }
 
 // gcpVM is the machine at one end, and the pod in it.
-func gcpVM(payload jsonrecord.Value, end string) (*event.VMRef, event.PodRef) {
+func gcpVM(payload jsonrecord.Value, end string) (*event.VMRef, *event.PodRef) {
 	vm, net := payload.Get(end+"_instance"), payload.Get(end+"_vpc")
 	ref := event.VMRef{
 		Name: vm.String("vm_name"), Project: cmp.Or(vm.String("project_id"), net.String("project_id")), Zone: vm.String("zone"),
 		Network: net.String("vpc_name"), Subnet: net.String("subnetwork_name"),
 	}
 	pod := payload.Get(end+"_gke_details", "pod")
-	of := event.PodRef{Namespace: pod.String("pod_namespace"), Pod: pod.String("pod_name")}
+	of := event.PodRef{Namespace: pod.String("pod_namespace"), Pod: pod.String("pod_name")}.Told()
 	if ref.IsZero() {
 		return nil, of
 	}

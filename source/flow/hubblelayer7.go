@@ -64,7 +64,7 @@ func (d *hubbleDecoder) exchange(rec source.Record, p *hubblePacket) error {
 	return nil
 }
 
-func withPod(body event.Body, of event.PodRef) event.Body {
+func withPod(body event.Body, of *event.PodRef) event.Body {
 	switch b := body.(type) {
 	case *event.DNS:
 		b.Of = of

@@ -213,8 +213,8 @@ func endpointCluster(end jsonrecord.Value) string {
 	return ""
 }
 
-// pod says whose one end is; zero if it is no pod's.
-func (p *hubblePacket) pod(key string, local bool) event.PodRef {
+// pod says whose one end is; nil if it is no pod's.
+func (p *hubblePacket) pod(key string, local bool) *event.PodRef {
 	end := p.flow.Get(key)
 	r := event.PodRef{Namespace: bounded(end.String("namespace"), maxHost), Pod: bounded(end.String("pod_name"), maxHost)}
 	if owners := end.Array("workloads"); len(owners) > 0 {
@@ -225,12 +225,12 @@ func (p *hubblePacket) pod(key string, local bool) event.PodRef {
 		}
 	}
 	if r.Pod == "" && r.Workload.IsZero() {
-		return event.PodRef{}
+		return nil
 	}
 	if local {
 		r.Node = p.node
 	}
-	return r
+	return r.Told()
 }
 
 // maxNames bounds the names of one address: behind a content network there can

@@ -80,7 +80,7 @@ func (c *seenConn) text() int {
 	for _, name := range c.told.DstNames {
 		n += len(name)
 	}
-	for _, r := range [...]*event.PodRef{&c.told.SrcPod, &c.told.DstPod} {
+	for _, r := range [...]event.PodRef{c.told.SrcPod.Value(), c.told.DstPod.Value()} {
 		n += len(r.Pod) + len(r.Workload.Name) + len(r.Node)
 	}
 	return n

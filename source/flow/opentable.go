@@ -1,6 +1,8 @@
 package flow
 
 import (
+	"hash/maphash"
+
 	"tidewaiter/event"
 )
 
@@ -22,7 +24,8 @@ type opened struct {
 // at most limit of them; the oldest goes first.
 type openTable struct {
 	limit int
-	live  map[string]openEntry
+	seeds [2]maphash.Seed
+	live  map[openKey]openEntry
 	// order holds keys as they were added. A key that has been taken or
 	// renewed since then is recognised by its number and passed over.
 	order []orderEntry
@@ -31,26 +34,36 @@ type openTable struct {
 	dropped int64
 }
 
+// openKey stands for a connection's key. On a busy host thousands never end, as
+// far as is told, and their keys would be most of what is remembered of them. No
+// two can be made that look alike to somebody who does not know the seeds.
+type openKey [2]uint64
+
+func (t *openTable) keyOf(key []byte) openKey {
+	return openKey{maphash.Bytes(t.seeds[0], key), maphash.Bytes(t.seeds[1], key)}
+}
+
 type openEntry struct {
 	opened
 	number uint64
 }
 
 type orderEntry struct {
-	key    string
+	key    openKey
 	number uint64
 }
 
 func newOpenTable(limit int) *openTable {
-	return &openTable{limit: limit, live: map[string]openEntry{}}
+	return &openTable{limit: limit, seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, live: map[openKey]openEntry{}}
 }
 
 // add remembers that the connection key began. An earlier one under the same
 // key is over: the kernel gives out an id again only after its end.
-func (t *openTable) add(key string, o opened) {
+func (t *openTable) add(key []byte, o opened) {
 	t.next++
-	t.live[key] = openEntry{o, t.next}
-	t.order = append(t.order, orderEntry{key, t.next})
+	k := t.keyOf(key)
+	t.live[k] = openEntry{o, t.next}
+	t.order = append(t.order, orderEntry{k, t.next})
 	for len(t.live) > t.limit {
 		t.dropOldest()
 	}
@@ -61,9 +74,10 @@ func (t *openTable) add(key string, o opened) {
 
 // take gives and forgets the connection key.
 func (t *openTable) take(key []byte) (opened, bool) {
-	e, ok := t.live[string(key)]
+	k := t.keyOf(key)
+	e, ok := t.live[k]
 	if ok {
-		delete(t.live, string(key))
+		delete(t.live, k)
 	}
 	return e.opened, ok
 }

@@ -122,17 +122,17 @@ func compareHubble(t *testing.T, at string, e event.Event, raw rawHubble) {
 	switch b := e.Body.(type) {
 	case *event.Flow:
 		ends = [2]netip.AddrPort{b.Src, b.Dst}
-		good = b.Protocol == "tcp" && b.SrcPod.Namespace == client.Namespace && b.SrcPod.Pod == client.Pod && b.DstPod.Namespace == server.Namespace && b.DstPod.Pod == server.Pod
+		good = b.Protocol == "tcp" && b.SrcPod.Value().Namespace == client.Namespace && b.SrcPod.Value().Pod == client.Pod && b.DstPod.Value().Namespace == server.Namespace && b.DstPod.Value().Pod == server.Pod
 	case *event.DNS:
 		ends = [2]netip.AddrPort{b.Client, b.Server}
-		good = b.Query+"." == f.L7.DNS.Query && b.Of.Pod == client.Pod && b.Of.Namespace == client.Namespace
+		good = b.Query+"." == f.L7.DNS.Query && b.Of.Value().Pod == client.Pod && b.Of.Value().Namespace == client.Namespace
 		if f.L7.Type == "RESPONSE" {
 			good = good && f.L7.DNS.Code == 3 && b.Code == "NXDOMAIN" && len(b.Addrs) == 0
 		}
 	case *event.HTTP:
 		ends = [2]netip.AddrPort{b.Client, b.Server}
 		u, err := url.Parse(f.L7.HTTP.URL)
-		good = err == nil && b.Method == f.L7.HTTP.Method && b.Host == u.Hostname() && b.URI == u.RequestURI() && b.Of.Pod == client.Pod
+		good = err == nil && b.Method == f.L7.HTTP.Method && b.Host == u.Hostname() && b.URI == u.RequestURI() && b.Of.Value().Pod == client.Pod
 		if f.L7.Type == "RESPONSE" {
 			good = good && b.Status == f.L7.HTTP.Code
 		}
