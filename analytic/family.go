@@ -102,7 +102,7 @@ func (ev *evaluation) judge(a *Assessment, chain int) {
 
 // inferred reports that the story rests on a tie that no record tells.
 func (ev *evaluation) inferred(a *Assessment) bool {
-	if a.Container != nil && a.Container.PodInferred {
+	if a.Container != nil && (a.Container.PodInferred || a.Container.ByAccount) {
 		return true
 	}
 	for _, h := range a.Hits {

@@ -290,6 +290,9 @@ func (b *subjectBuilder) actFacts(c *container, p *part) {
 		index = p.index
 	}
 	for a := range c.acts.all() {
+		if p != nil && a.place.rank == alone {
+			p.about.ByAccount = true
+		}
 		switch body := a.event.Body.(type) {
 		case *event.Process:
 			b.command(a, body, p)

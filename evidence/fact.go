@@ -211,6 +211,9 @@ type Container struct {
 	// PodInferred is set when no record says that the container is in the pod,
 	// and only the time of its start or a connection of it lets infer that.
 	PodInferred bool
+	// ByAccount is set when some of what it ran is taken to be its because it ran
+	// under an account of Windows containers, and no other ran there then.
+	ByAccount bool
 	Image       Image
 	// PullPolicy and Command are what the pod's specification asks for, "" and
 	// nil if it is not known or leaves it to the image.

@@ -290,6 +290,9 @@ func (f *Finding) addNotes(a *analytic.Assessment) {
 	if a.Container != nil && a.Container.PodInferred {
 		f.Notes = append(f.Notes, "no record tells which pod the container is in: it is inferred from the time of its start, or from a connection that only its command names")
 	}
+	if a.Container != nil && a.Container.ByAccount {
+		f.Notes = append(f.Notes, "no record tells which container a program ran in: its account exists in Windows containers alone, and no other one ran there")
+	}
 	if slices.ContainsFunc(a.Evidence, func(i analytic.Item) bool { return i.Fact.Connection != nil && i.Fact.Connection.Inferred }) {
 		f.Notes = append(f.Notes, "no record tells who had the address that a connection came from: it is taken to be the container's whose command alone names where it went")
 	}
