@@ -47,7 +47,7 @@ var peersDiffer = map[string]string{
 	"aws_ec2_vulnerable_xz_image_launched: Single vulnerable AMI Launched":    "the rule knows ids of vulnerable images; a launch of an image whose owner no record tells has done nothing yet",
 	"aws_ec2_vulnerable_xz_image_launched: Multiple vulnerable AMIs Launched": "the same",
 
-	"aws_modify_cloud_compute_infrastructure: Terminate Instance from AssumedRole":             "a machine's end is no matter of images",
+	"aws_modify_cloud_compute_infrastructure: Terminate Instance from AssumedRole":            "a machine's end is no matter of images",
 	"aws_modify_cloud_compute_infrastructure: Terminate instance From WebUI with assumedRole": "the same",
 
 	"aws_snapshot_made_public: Snapshot Made Publicly Accessible":         "a snapshot is no image until one is registered from it; its sharing is not read",

@@ -18,12 +18,14 @@ type Sample struct {
 	// without line ends. A last line that may be cut is left out unless it is
 	// the only one.
 	Lines [][]byte
+	// top are the keys of the first object, which many formats ask for.
+	top []string
 }
 
 const sampleLines = 50
 
 func newSample(data []byte, whole bool) Sample {
-	s := Sample{Data: data}
+	s := Sample{Data: data, top: topKeys(data)}
 	rest := data
 	for len(rest) > 0 && len(s.Lines) < sampleLines {
 		line, after, found := bytes.Cut(rest, []byte{'\n'})
@@ -58,7 +60,10 @@ func (s Sample) Share(like func(line []byte) bool) int {
 // HasKeys reports whether the sample is JSON whose first object has every one
 // of keys at its top. The object may be cut off by the sample's end.
 func (s Sample) HasKeys(keys ...string) bool {
-	top := topKeys(s.Data)
+	top := s.top
+	if top == nil {
+		top = topKeys(s.Data)
+	}
 	for _, k := range keys {
 		if !slices.Contains(top, k) {
 			return false
