@@ -93,7 +93,7 @@ type machines struct {
 	// tagged, sites and acts are the machines, the sites and what the network
 	// tells, by what can tie them; events are those about what a tag names, and
 	// filed those that concern many, as their bound pushes them out.
-	tagged map[tag]map[*machine]bool
+	tagged map[tag]*few[*machine]
 	sites  map[tag]map[*site]bool
 	acts   map[tag]*timeline[*act]
 	events map[tag]*timeline[*lifeEvent]
@@ -107,11 +107,19 @@ type machines struct {
 
 func newMachines() *machines {
 	return &machines{
-		known: map[tag]*machine{}, tagged: map[tag]map[*machine]bool{}, sites: map[tag]map[*site]bool{},
+		known: map[tag]*machine{}, tagged: map[tag]*few[*machine]{}, sites: map[tag]map[*site]bool{},
 		acts: map[tag]*timeline[*act]{}, events: map[tag]*timeline[*lifeEvent]{},
 		launches: map[tag]*timeline[*lifeEvent]{},
 		changed:  map[*machine]bool{}, crowded: map[*machine]bool{},
 	}
+}
+
+// having are the machines that go by a tag.
+func (ms *machines) having(t tag) *few[*machine] {
+	if of := ms.tagged[t]; of != nil {
+		return of
+	}
+	return &few[*machine]{}
 }
 
 // machine finds or makes the record of an instance or a resource.
@@ -182,7 +190,7 @@ func (ms *machines) regard(m *machine) {
 		if o := ms.known[t]; o != nil {
 			ms.changed[o] = true
 		}
-		for o := range ms.tagged[t] {
+		for o := range ms.having(t).all() {
 			ms.changed[o] = true
 		}
 	}
@@ -278,7 +286,7 @@ func (ms *machines) had(name tag, at event.Time) *machine {
 	later := func(a, b int64, x, y *machine) bool { // a is the better launch
 		return a > b || a == b && x.tag.id < y.tag.id
 	}
-	for m := range ms.tagged[name] {
+	for m := range ms.having(name).all() {
 		if m.tag.kind == tagResource {
 			continue
 		}

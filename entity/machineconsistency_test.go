@@ -98,8 +98,15 @@ func checkMachines(t *testing.T, r *Resolver) {
 			}
 		}
 	}
-	if !reflect.DeepEqual(tagged, ms.tagged) {
-		t.Errorf("tags %v, want %v", ms.tagged, tagged)
+	held := map[tag]map[*machine]bool{}
+	for l, of := range ms.tagged {
+		held[l] = map[*machine]bool{}
+		for m := range of.all() {
+			held[l][m] = true
+		}
+	}
+	if !reflect.DeepEqual(tagged, held) {
+		t.Errorf("tags %v, want %v", held, tagged)
 	}
 	sites, refs := map[tag]map[*site]bool{}, map[tag]int{}
 	for _, s := range r.sites {

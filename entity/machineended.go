@@ -95,7 +95,7 @@ func (ms *machines) tell(r *Resolver, t tag) {
 			continue
 		}
 		seen[t] = true
-		for m := range ms.tagged[t] {
+		for m := range ms.having(t).all() {
 			r.dirty[m.subjectID()] = true
 		}
 		if t.kind != tagImage {

@@ -154,7 +154,7 @@ func addrOfName(host string) netip.Addr {
 // regardMachines has the links of those derived anew that have one of the tags.
 func (s *site) regardMachines(tags []tag) {
 	for _, t := range tags {
-		for m := range s.r.machines.tagged[t] {
+		for m := range s.r.machines.having(t).all() {
 			s.r.machines.changed[m] = true
 		}
 	}
@@ -210,24 +210,24 @@ func (ms *machines) relink(r *Resolver, m *machine) {
 	r.dirty[m.subjectID()] = true
 	gone, come := difference(was.tags, now.tags)
 	for _, t := range gone {
-		if delete(ms.tagged[t], m); len(ms.tagged[t]) == 0 {
+		if ms.tagged[t].remove(m); ms.tagged[t].len() == 0 {
 			delete(ms.tagged, t)
 		}
 	}
 	for _, t := range come {
 		if ms.tagged[t] == nil {
-			ms.tagged[t] = map[*machine]bool{}
+			ms.tagged[t] = &few[*machine]{}
 		}
-		ms.tagged[t][m] = true
+		ms.tagged[t].add(m)
 	}
 	for _, t := range slices.Concat(gone, come) {
-		if t.kind == tagCall && len(ms.tagged[t]) <= evidence.MaxWith+2 {
-			for o := range ms.tagged[t] {
+		if t.kind == tagCall && ms.having(t).len() <= evidence.MaxWith+2 {
+			for o := range ms.having(t).all() {
 				r.dirty[o.subjectID()] = true
 			}
 		}
 		if t.kind == tagResource { // whose records of the name are is told otherwise
-			for o := range ms.tagged[t] {
+			for o := range ms.having(t).all() {
 				ms.changed[o] = true
 			}
 			if o := ms.known[t]; o != nil {
@@ -252,7 +252,7 @@ func (ms *machines) relink(r *Resolver, m *machine) {
 		if t.kind != tagAddr && t.kind != tagName && t.kind != tagResource {
 			continue
 		}
-		for o := range ms.tagged[t] {
+		for o := range ms.having(t).all() {
 			if o != m {
 				ms.enqueue(o.links)
 				r.dirty[o.subjectID()] = true
@@ -337,7 +337,7 @@ func (s *site) regardHeard(a *act) {
 		return
 	}
 	regard := func(t tag) {
-		for m := range ms.tagged[t] {
+		for m := range ms.having(t).all() {
 			if m.links.heard != math.MinInt64 && a.when() <= m.links.heard {
 				ms.changed[m] = true
 			}
@@ -441,7 +441,7 @@ func (s *site) machineByNetwork(a *act) *machine {
 		if m == nil {
 			continue
 		}
-		if f, ok := a.event.Body.(*event.Flow); ok && f.SrcVM == nil && a.src.IsValid() && addr != (tag{}) && !ms.tagged[addr][m] {
+		if f, ok := a.event.Body.(*event.Flow); ok && f.SrcVM == nil && a.src.IsValid() && addr != (tag{}) && !ms.having(addr).has(m) {
 			continue
 		}
 		return m
@@ -488,7 +488,7 @@ func (ms *machines) holder(tags []tag, a *act) *machine {
 func (ms *machines) alive(tags []tag, at event.Time, slack int64) iter.Seq[*machine] {
 	return func(yield func(*machine) bool) {
 		for _, t := range tags {
-			for m := range ms.tagged[t] {
+			for m := range ms.having(t).all() {
 				if m.tag.kind == tagResource && !ms.isAlone(m) {
 					continue
 				}
@@ -502,7 +502,7 @@ func (ms *machines) alive(tags []tag, at event.Time, slack int64) iter.Seq[*mach
 
 // isAlone reports that no instance is known that had a resource's name.
 func (ms *machines) isAlone(m *machine) bool {
-	for o := range ms.tagged[m.tag] {
+	for o := range ms.having(m.tag).all() {
 		if o != m {
 			return false
 		}
@@ -534,8 +534,8 @@ func (s *site) regardUnclear(a *act) {
 	if !a.src.IsValid() || s.place.Host != "" || len(s.r.machines.known) == 0 {
 		return
 	}
-	if sharing := s.r.machines.tagged[inAccount(s.place.Tenant, s.place.Account, tagAddr, a.src.String())]; len(sharing) > 1 {
-		for m := range sharing {
+	if sharing := s.r.machines.having(inAccount(s.place.Tenant, s.place.Account, tagAddr, a.src.String())); sharing.len() > 1 {
+		for m := range sharing.all() {
 			s.r.dirty[m.subjectID()] = true
 		}
 	}

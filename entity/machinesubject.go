@@ -131,10 +131,10 @@ func merged(a, b map[string]string) map[string]string {
 // with names the machines that were launched with it.
 func (b *machineBuilder) with() {
 	for _, t := range b.m.links.tags {
-		if t.kind != tagCall || len(b.ms.tagged[t]) > evidence.MaxWith+1 {
+		if t.kind != tagCall || b.ms.having(t).len() > evidence.MaxWith+1 {
 			continue
 		}
-		for o := range b.ms.tagged[t] {
+		for o := range b.ms.having(t).all() {
 			if o != b.m && b.ms.isSubject(o) {
 				b.about.With = append(b.about.With, o.tag.id)
 			}
@@ -236,7 +236,7 @@ func (b *machineBuilder) act(a *act) {
 func (b *machineBuilder) unclear() {
 	seen := map[*act]bool{}
 	for _, t := range b.m.links.tags {
-		if t.kind != tagAddr || len(b.ms.tagged[t]) < 2 {
+		if t.kind != tagAddr || b.ms.having(t).len() < 2 {
 			continue
 		}
 		for _, boot := range b.m.links.boots {
