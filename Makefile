@@ -1,7 +1,7 @@
 # All that is needed is Go. "make run" and "make test" are the whole set-up.
 export CGO_ENABLED = 0
 
-.PHONY: run build test e2e fuzz bench chain volume lint
+.PHONY: run build test e2e fuzz bench chain launches volume lint
 
 # Build, hunt the bundled example recording, print its finding.
 run: build
@@ -35,6 +35,11 @@ bench:
 # order and shuffled: how many are found, and how fast.
 chain:
 	go test -count=1 -v -run 'TestChain$$' ./traffic | grep -E 'of [0-9]+,|FAIL|ok'
+
+# Twenty machines of strangers' images among a million that a group launches in
+# a month: how many are found, and what memory that takes. Some ten minutes.
+launches:
+	go test -count=1 -v -timeout 60m -run 'TestLaunches$$' ./traffic -launches 1000000 | grep -E 'of [0-9]+,|FAIL|ok'
 
 # A recording of some size, to measure with: make volume INTO=/tmp/day EVENTS=25000000
 EVENTS ?= 2500000

@@ -31,15 +31,15 @@ func (r *Resolver) EndedBefore(at int64) []evidence.SubjectID {
 	return out
 }
 
-// Extent is how many behaviour events are placed in a subject, and how many
-// containers it has.
-func (r *Resolver) Extent(id evidence.SubjectID) (placed, containers int) {
+// Extent is how many behaviour events are placed in a subject, how many
+// containers it has, and whether it is a machine (0 or 1).
+func (r *Resolver) Extent(id evidence.SubjectID) (placed, containers, machines int) {
 	if m := r.machineOf(id); m != nil {
-		return m.acts.len(), 0
+		return m.acts.len(), 0, 1
 	}
 	s := r.sites[id.Place]
 	if s == nil || s.record(id) == nil {
-		return 0, 0
+		return 0, 0, 0
 	}
 	for _, m := range s.record(id).all() {
 		placed += m.acts.len()
@@ -47,7 +47,7 @@ func (r *Resolver) Extent(id evidence.SubjectID) (placed, containers int) {
 			containers++
 		}
 	}
-	return placed, containers
+	return placed, containers, 0
 }
 
 // LetWaitGo lets go of behaviour recorded before an instant that belongs to no

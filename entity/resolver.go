@@ -78,10 +78,10 @@ type Resolver struct {
 
 // Counts are what a Resolver has to say about its own work.
 type Counts struct {
-	// Containers and Pods are the numbers of those known.
-	Containers, Pods int
-	// Placed and Unplaced count behaviour events by whether a container is
-	// known for them now. Unplaced ones are mostly the host's own.
+	// Containers, Pods and Machines are the numbers of those known.
+	Containers, Pods, Machines int
+	// Placed and Unplaced count behaviour events by whether a container, or a
+	// machine, is known for them now. Unplaced ones are mostly the host's own.
 	Placed, Unplaced int
 	// Host counts connections that a host itself began, by its address.
 	Host int
@@ -209,6 +209,11 @@ func (r *Resolver) Subjects() []evidence.SubjectID {
 func (r *Resolver) Counts() Counts {
 	r.settle()
 	c := r.counts
+	for _, m := range r.machines.known {
+		if r.machines.isSubject(m) {
+			c.Machines++
+		}
+	}
 	for _, s := range r.sites {
 		c.Containers += len(s.containers)
 		for p := range s.records() {

@@ -48,7 +48,7 @@ func (c *container) beginning() (b begun, ok bool) {
 	if first, made := c.made.first(); made && !first.untimed() {
 		b.at = min(b.at, first.when())
 	}
-	if b.at == always.to || c.site.place.Host == "" || c.site == c.site.cluster {
+	if b.at == always.to || c.site.place.Host == "" {
 		return b, false
 	}
 	for l := range c.life.all() {

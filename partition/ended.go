@@ -105,9 +105,10 @@ func (p *Partition) Tidy() {
 	}
 	p.rest(fresh)
 	for _, id := range p.assessAll(ended, fresh) {
-		placed, containers := p.resolver.Extent(id)
+		placed, containers, machines := p.resolver.Extent(id)
 		p.counts.Placed += placed
 		p.counts.Containers += containers
+		p.counts.Machines += machines
 		p.letGo(id)
 		p.gone.add(goneKey(id))
 		p.counts.Ended++
@@ -122,7 +123,7 @@ func (p *Partition) rest(fresh subjects) {
 		delete(p.unassessed, id)
 	}
 	for _, id := range p.assessAll(resting, fresh) {
-		placed, _ := p.resolver.Extent(id)
+		placed, _, _ := p.resolver.Extent(id)
 		p.counts.Placed += placed
 		p.memory.Settle(id.String())
 		for _, e := range p.resolver.Rest(id) {

@@ -227,6 +227,7 @@ func (p *Partition) Counts() Counts {
 	c.Counts = p.resolver.Counts()
 	c.Placed += p.counts.Placed // of those let go
 	c.Containers += p.counts.Containers
+	c.Machines += p.counts.Machines
 	c.Uncounted = p.memory.Dropped
 	c.Forgotten = p.gone.forgotten
 	return c

@@ -6,10 +6,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 
 	"tidewaiter/event"
+	"tidewaiter/image"
 	"tidewaiter/strictyaml"
 )
 
@@ -23,6 +26,7 @@ type Inventory struct {
 	File   string
 	inputs []inputRule
 	hosts  []hostEntry
+	images []imageEntry
 }
 
 type inputRule struct {
@@ -48,6 +52,34 @@ type hostEntry struct {
 	line int // where it stands
 }
 
+// imageEntry says of an image of virtual machines what a look-up would.
+type imageEntry struct {
+	ID      string `yaml:"id"`
+	Name    string `yaml:"name"`
+	Owner   string `yaml:"owner"`
+	Alias   string `yaml:"owner_alias"`
+	Public  bool   `yaml:"public"`
+	Created string `yaml:"created"`
+	Tenant  string `yaml:"tenant"`
+	Account string `yaml:"account"`
+
+	created time.Time
+	line    int
+}
+
+// vm is the image's id in the form in which images are compared.
+func (i imageEntry) vm() image.VM {
+	for _, id := range []image.VM{image.ParseAMI(i.ID), image.ParseGCP(i.ID, ""), image.ParseAzure(i.ID)} {
+		if id != "" {
+			return id
+		}
+	}
+	if parts := strings.Split(i.ID, ":"); len(parts) == 4 {
+		return image.AzureMarket(parts[0], parts[1], parts[2], parts[3])
+	}
+	return ""
+}
+
 // ReadInventory reads an inventory file. All faults are reported at once, each
 // with file and, where YAML tells it, line.
 func ReadInventory(path string) (*Inventory, error) {
@@ -56,13 +88,14 @@ func ReadInventory(path string) (*Inventory, error) {
 		return nil, fmt.Errorf("read inventory: %w", err)
 	}
 	var doc struct {
-		Inputs []inputRule `yaml:"inputs"`
-		Hosts  []hostEntry `yaml:"hosts"`
+		Inputs []inputRule  `yaml:"inputs"`
+		Hosts  []hostEntry  `yaml:"hosts"`
+		Images []imageEntry `yaml:"images"`
 	}
 	if err := strictyaml.Decode(path, data, &doc); err != nil {
 		return nil, err
 	}
-	inv := &Inventory{File: path, inputs: doc.Inputs, hosts: doc.Hosts}
+	inv := &Inventory{File: path, inputs: doc.Inputs, hosts: doc.Hosts, images: doc.Images}
 	for i := range inv.hosts {
 		inv.hosts[i].line = strictyaml.Line(data, "hosts", i)
 	}
@@ -87,6 +120,20 @@ func (v *Inventory) check(data []byte) error {
 			if _, err := netip.ParseAddr(a); err != nil {
 				fault(fmt.Errorf("hosts[%d].ips[%d]: %q is no address", i, j, a), "hosts", i, "ips", j)
 			}
+		}
+	}
+	for i := range v.images {
+		e := &v.images[i]
+		e.line = strictyaml.Line(data, "images", i)
+		if e.vm() == "" {
+			fault(fmt.Errorf("images[%d].id: %q is no image of virtual machines: write ami-…, projects/…/global/images/…, an Azure resource id, or publisher:offer:sku:version", i, e.ID), "images", i)
+		}
+		if e.Created == "" {
+			continue
+		}
+		var err error
+		if e.created, err = time.Parse(time.RFC3339, e.Created); err != nil {
+			fault(fmt.Errorf("images[%d].created: %q is no time such as 2026-11-03T10:00:00Z", i, e.Created), "images", i, "created")
 		}
 	}
 	return errors.Join(faults...)
@@ -132,7 +179,7 @@ func (v *Inventory) Complete(file string, p event.Place) event.Place {
 	return v.complete(p)
 }
 
-// Events tells what the inventory knows of hosts, as look-ups.
+// Events tells what the inventory knows of hosts and images, as look-ups.
 func (v *Inventory) Events() []event.Event {
 	var out []event.Event
 	for _, h := range v.hosts {
@@ -147,6 +194,18 @@ func (v *Inventory) Events() []event.Event {
 			Place:  h.place(),
 			Origin: event.Origin{Source: event.Inventory, Format: "inventory", File: v.File, Spans: []event.Span{{Line: h.line}}},
 			Body:   d,
+		})
+	}
+	for _, i := range v.images {
+		b := &event.VMImage{Action: event.VMImageDescribe, ID: i.vm(), Name: i.Name, Owner: i.Owner, Alias: i.Alias, Public: i.Public}
+		if !i.created.IsZero() {
+			b.Created = event.At(i.created, event.Second)
+		}
+		out = append(out, event.Event{
+			ID:     event.NewID("inventory image", v.File, i.ID, i.Account),
+			Place:  event.Place{Tenant: i.Tenant, Account: i.Account},
+			Origin: event.Origin{Source: event.Inventory, Format: "inventory", File: v.File, Spans: []event.Span{{Line: i.line}}},
+			Body:   b,
 		})
 	}
 	return out

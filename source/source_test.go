@@ -343,6 +343,37 @@ hosts:
 	}
 }
 
+func TestInventoryTellsOfImages(t *testing.T) {
+	inv, err := ReadInventory(write(t, InventoryName, []byte(`
+images:
+  - {id: AMI-0AA, owner: "111122223333", public: true, created: 2026-11-03T10:00:00Z, account: "1"}
+  - {id: projects/debian-cloud/global/images/debian-12, owner: debian-cloud}
+  - {id: "Canonical:ubuntu:server:1.0.0", owner: Canonical}
+`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range inv.Events() {
+		b := e.Body.(*event.VMImage)
+		got = append(got, fmt.Sprintf("%d %s %s %s %t %s %s", e.Origin.Line(), e.Place, b.ID, b.Owner, b.Public, b.Created, e.Time))
+	}
+	want := "3 1 ami-0aa 111122223333 true 2026-11-03T10:00:00Z unknown time|4 (unnamed) projects/debian-cloud/global/images/debian-12 debian-cloud false unknown time unknown time|" +
+		"5 (unnamed) canonical:ubuntu:server:1.0.0 Canonical false unknown time unknown time"
+	if strings.Join(got, "|") != want {
+		t.Errorf("%s, want %s", strings.Join(got, "|"), want)
+	}
+	_, err = ReadInventory(write(t, InventoryName, []byte(`images:
+  - {id: golden}
+  - {id: ami-0123, created: yesterday}
+`)))
+	for _, says := range []string{`:2: images[0].id: "golden" is no image`, `:3: images[1].created: "yesterday" is no time`} {
+		if err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v does not say %s", err, says)
+		}
+	}
+}
+
 // A record's own place is completed once for each host in a row.
 func TestOutputCompletesPlaces(t *testing.T) {
 	var got []string

@@ -198,7 +198,11 @@ func names(some []string, total int) string {
 
 func (a *account) placing(r *app.Report) {
 	c := r.Counts
-	a.line("placed", "%s in %s; %d of no container%s; %s", plural(int64(c.Placed), "behaviour"), plural(int64(c.Containers), "container"),
+	in := plural(int64(c.Containers), "container")
+	if c.Machines > 0 {
+		in += " and " + plural(int64(c.Machines), "machine")
+	}
+	a.line("placed", "%s in %s; %d of no container%s; %s", plural(int64(c.Placed), "behaviour"), in,
 		c.Unplaced+c.Host, hostPart(c.Host), plural(int64(c.Duplicates), "double delivery"))
 	if c.Ambiguous > 0 {
 		a.line("", "%s could be of more than one container and count for none", plural(int64(c.Ambiguous), "behaviour"))
