@@ -33,6 +33,21 @@ func cloudOwner(a *analytic.Assessment) []string {
 	return []string{"instance", i.ID}
 }
 
+// cloudOwnerWords says the same to people; "" for other subjects.
+func cloudOwnerWords(a *analytic.Assessment) string {
+	own := cloudOwner(a)
+	if own == nil {
+		return ""
+	}
+	switch own[0] {
+	case "group":
+		return "group " + own[3] + " of " + strings.TrimSuffix(own[1]+"/"+own[2], "/")
+	case "launched by":
+		return strings.TrimSuffix("machines launched by "+own[2]+" in "+own[1], " in ")
+	}
+	return strings.Join(own, " ")
+}
+
 // principal is by which somebody is known: of a role's session, the role.
 func principal(by event.Principal) string {
 	if by.Cloud != nil && by.Cloud.Issuer != "" {
@@ -48,6 +63,9 @@ func cloudTitle(a *analytic.Assessment) (what, where string) {
 	}
 	i := a.Instance
 	where = cmp.Or(i.Name, i.ID)
+	if n := len(i.With); n > 0 {
+		where += fmt.Sprintf(" and %d launched with it", n)
+	}
 	if i.Account != "" {
 		where += " of " + strings.TrimSuffix(i.Account+"/"+i.Region, "/")
 	}
@@ -93,6 +111,33 @@ func (s Subject) CloudWords() []string {
 		out = append(out, "image "+string(i.Image.ID)+ownedBy(i.Image))
 	}
 	return out
+}
+
+// MachineWords says in lines what the machines of a finding are: those that
+// differ by their ids alone in one line. Nil for a finding about others.
+func (f *Finding) MachineWords() []string {
+	var lines []string
+	at := map[string]int{}
+	add := func(kind, id, rest string) {
+		key := kind + "\x00" + rest
+		if _, known := at[key]; !known {
+			at[key] = len(lines)
+			lines = append(lines, "")
+		}
+		if line := &lines[at[key]]; *line == "" {
+			*line = kind + " " + id + rest
+		} else if kind == "instance" {
+			*line = strings.Replace(strings.TrimSuffix(*line, rest), "instance ", "instances ", 1) + ", " + id + rest
+		}
+	}
+	for _, s := range f.Subjects {
+		for _, words := range s.CloudWords() {
+			kind, rest, _ := strings.Cut(words, " ")
+			id, rest, _ := strings.Cut(rest, ",")
+			add(kind, id, ","+rest)
+		}
+	}
+	return lines
 }
 
 func ownedBy(i evidence.VMImage) string {

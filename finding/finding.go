@@ -174,8 +174,8 @@ func newID(family string, a *analytic.Assessment) string {
 // top of those that made the pod, or the name that was pushed. All its pods, and
 // all pushes of one image under one name, are one finding.
 func owner(a *analytic.Assessment) string {
-	if own := cloudOwner(a); own != nil {
-		return strings.Join(own, " ")
+	if words := cloudOwnerWords(a); words != "" {
+		return words
 	}
 	switch {
 	case a.Image != nil:

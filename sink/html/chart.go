@@ -109,7 +109,7 @@ const (
 )
 
 // lanes are the legs that every story can have, in their order.
-var lanes = []string{"arrival", "creation", "start", "command", "egress"}
+var lanes = []string{"arrival", "launch", "creation", "start", "change", "boot", "script", "command", "write", "egress"}
 
 // The lanes of what is of no leg.
 const (

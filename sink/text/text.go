@@ -123,11 +123,11 @@ func (p *Printer) head(f finding.Finding) {
 	p.small(fmt.Sprintf("score %d of 100 · confidence %.0f %% · %s%s · %s",
 		f.Points(), f.Confidence*100, f.State, scopeOf(f), f.Chain))
 	p.small("finding " + f.ID)
+	for _, words := range f.MachineWords() {
+		p.small(words)
+	}
 	for _, s := range f.Subjects {
 		if words := s.PodWords(); words != "" {
-			p.small(words)
-		}
-		for _, words := range s.CloudWords() {
 			p.small(words)
 		}
 		if c := s.Container; c != nil {
@@ -249,13 +249,13 @@ func (p *Printer) evidence(e finding.Evidence, span days, dir string) {
 // legStyle is how a leg of the story is painted.
 func legStyle(leg string) Style {
 	switch leg {
-	case "arrival":
+	case "arrival", "launch":
 		return Blue
-	case "creation":
+	case "creation", "change":
 		return Magenta
-	case "start":
+	case "start", "boot":
 		return Green
-	case "command":
+	case "command", "script", "write":
 		return Yellow
 	case "egress":
 		return Red
