@@ -41,7 +41,7 @@ var rooms = map[string][]string{
 	"image":                  {},
 	"event":                  {"image"},
 	"strictyaml":             {},
-	"source":                 {"event", "source/jsonrecord", "strictyaml"},
+	"source":                 {"event", "image", "source/jsonrecord", "strictyaml"},
 	"source/jsonrecord":      {},
 	"source/logrus":          {"event", "source/jsonrecord"},
 	"source/envelope":        {"event", "source", "source/jsonrecord"},

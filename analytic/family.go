@@ -140,7 +140,7 @@ func (ev *evaluation) cite(a *Assessment, legs []Leg, members map[int]bool, unch
 	room := maxItems - count(strong)
 	for i, item := range items {
 		switch {
-		case !wanted[i] || item.Fact.Event.Time.IsZero():
+		case !wanted[i] || item.Fact.Event.Time.IsZero() && item.Fact.Kind != evidence.Description:
 		case !strong[i] && room <= 0:
 			a.Omitted++
 		default:
@@ -170,7 +170,7 @@ func (ev *evaluation) located(f evidence.Fact) evidence.Fact {
 // context adds how those containers came to be, and ended, that the story is
 // about or that a signal rests on.
 func (ev *evaluation) context(strong, wanted []bool) {
-	involved := map[int]bool{ev.about: true}
+	involved := map[int]bool{ev.about: true, evidence.Whole: ev.subject.Instance != nil}
 	for i, f := range ev.subject.Facts {
 		involved[f.Container] = involved[f.Container] || strong[i]
 	}

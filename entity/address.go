@@ -59,11 +59,7 @@ func (s *site) addAddressAct(a *act) bool {
 }
 
 func (s *site) removeAddressAct(a *act) {
-	if c := a.call; c != nil {
-		a.call = nil
-		s.calling.remove(c)
-		s.regardCall(c)
-	}
+	s.removeCall(a)
 	s.removeNames(a)
 	s.removeTold(a)
 	s.regardHost(a)
@@ -86,6 +82,15 @@ func (a *act) via() netip.Addr {
 		return f.Via.Unmap()
 	}
 	return netip.Addr{}
+}
+
+// removeCall takes out the call of a runtime's API that an act tells.
+func (s *site) removeCall(a *act) {
+	if c := a.call; c != nil {
+		a.call = nil
+		s.calling.remove(c)
+		s.regardCall(c)
+	}
 }
 
 // addReached files a connection under the address connected to, so that a name

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tidewaiter/event"
@@ -83,6 +84,8 @@ func readAPICall(e *event.Event) *apiCall {
 		if slices.Contains(apiPorts, b.Dst.Port()) {
 			return &apiCall{event: e, verb: apiContact}
 		}
+	case *event.Process:
+		return readTypedCall(e, b)
 	case *event.HTTP:
 		versioned := apiVersion.MatchString(b.URI)
 		if b.Method != "POST" || b.Status >= 400 || !versioned && !slices.Contains(apiPorts, b.Server.Port()) {
@@ -100,6 +103,34 @@ func readAPICall(e *event.Event) *apiCall {
 	}
 	return nil
 }
+
+// readTypedCall reads a command that calls the API itself, as whoever has the
+// runtime's socket in a container does: curl with the socket and a path.
+func readTypedCall(e *event.Event, p *event.Process) *apiCall {
+	if len(p.Args) < 2 || !slices.Contains(typedClients, event.ProgramName(p.Args[0])) {
+		return nil
+	}
+	socket := slices.ContainsFunc(p.Args, func(a string) bool { return strings.HasSuffix(a, ".sock") })
+	for _, a := range p.Args[1:] {
+		u, err := url.Parse(a)
+		if err != nil || u.Host == "" {
+			continue
+		}
+		path := u.Path
+		if v := apiVersion.FindString(path); v != "" {
+			path = path[strings.IndexByte(path[1:], '/')+1:]
+		}
+		if port, err := strconv.ParseUint(u.Port(), 10, 16); socket || err == nil && slices.Contains(apiPorts, uint16(port)) {
+			if c := apiCallOf(e, path, u.Query()); c != nil {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// typedClients are the programs by which people speak HTTP.
+var typedClients = []string{"curl", "wget", "socat", "http", "xh"}
 
 func apiCallOf(e *event.Event, path string, query url.Values) *apiCall {
 	switch path {
@@ -235,7 +266,7 @@ func (b *subjectBuilder) calls(p *part) {
 	}
 	c, s := p.members[0], p.members[0].site
 	key := p.about.Image.Reference.Key()
-	var logged, seen, contact *apiCall // by the daemon's log, and on the network
+	var logged, seen, typed, contact *apiCall // by the daemon's log, on the network, and by a command
 	for call := range s.called(interval{p.made.At - callReach, p.made.At + reorder}) {
 		if call.verb == apiStart && call.container == c.id {
 			b.called(p, call)
@@ -249,6 +280,8 @@ func (b *subjectBuilder) calls(p *part) {
 			continue
 		case calledAt(call.event).IsValid():
 			best = &seen
+		case call.act != nil:
+			best = &typed
 		}
 		if *best == nil || distance(call, p.made) < distance(*best, p.made) {
 			*best = call
@@ -257,7 +290,7 @@ func (b *subjectBuilder) calls(p *part) {
 	if p.about.AskedBy.Known {
 		contact = nil // a client on the host itself asked
 	}
-	for _, call := range []*apiCall{logged, seen, contact} {
+	for _, call := range []*apiCall{logged, seen, typed, contact} {
 		if call != nil {
 			b.called(p, call)
 		}

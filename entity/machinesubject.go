@@ -50,6 +50,7 @@ func (r *Resolver) instance(id evidence.SubjectID) (*evidence.Subject, bool) {
 	b.with()
 	b.askers()
 	b.about.Image = r.machines.describe(m.tag.tenant, b.about.Image)
+	b.described()
 	b.guests()
 	for a := range m.acts.all() {
 		b.act(a)
@@ -126,6 +127,32 @@ func merged(a, b map[string]string) map[string]string {
 		}
 	}
 	return out
+}
+
+// described adds what look-ups tell of the machine and of its image, the first of
+// each as they are cited.
+func (b *machineBuilder) described() {
+	var machine, img *event.Event
+	first := func(known **event.Event, e *event.Event) {
+		if *known == nil || e.Origin.Compare((*known).Origin) < 0 {
+			*known = e
+		}
+	}
+	for _, e := range b.m.links.events {
+		if i, ok := e.Body.(*event.Instance); ok && i.Action == event.InstanceDescribe {
+			first(&machine, e)
+		}
+	}
+	if known := b.ms.events[imageTag(b.m.tag.tenant, b.about.Image.ID)]; known != nil {
+		for l := range known.between(interval{0, 0}) {
+			first(&img, l.event)
+		}
+	}
+	for _, e := range []*event.Event{machine, img} {
+		if e != nil {
+			b.add(evidence.Description, e)
+		}
+	}
 }
 
 // with names the machines that were launched with it.

@@ -159,6 +159,7 @@ func (s *site) addProcessAct(a *act) bool {
 		s.addToMount(a)
 	}
 	s.addReached(a)
+	s.addAPICall(a.event, a)
 	s.addNames(a)
 	s.tieGuest(a, +1)
 	s.hear(a.event)
@@ -190,6 +191,7 @@ func (s *site) removeProcessAct(a *act) {
 		s.removeFromMount(a)
 	}
 	s.removeReached(a)
+	s.removeCall(a)
 	s.removeNames(a)
 	s.tieGuest(a, -1)
 	s.releasePID(a.pid)

@@ -153,6 +153,7 @@ func (b *subjectBuilder) lifeFacts(p *part) {
 	if len(p.members) > 1 {
 		slices.SortFunc(life, (*lifeEvent).compare)
 	}
+	var told *event.Event
 	for _, l := range life {
 		switch body := l.event.Body.(type) {
 		case *event.Container:
@@ -163,7 +164,13 @@ func (b *subjectBuilder) lifeFacts(p *part) {
 			b.execEvent(p, l, body)
 		case *event.ContainerDescription:
 			p.description(body)
+			if told == nil || l.event.Origin.Compare(told.Origin) < 0 {
+				told = l.event
+			}
 		}
+	}
+	if told != nil { // a host can be asked of it every minute
+		b.add(evidence.Description, p.index, told)
 	}
 }
 

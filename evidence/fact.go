@@ -35,6 +35,8 @@ const (
 	Exec       Kind = "exec"       // the runtime started a further process in it
 	Commit     Kind = "commit"     // an image was made of what it had become
 	Exit       Kind = "exit"       // it ended
+	// Description: a look-up tells what it is. It has no time.
+	Description Kind = "description"
 	// Of a virtual machine of a cloud, or of the image of one:
 	Launch  Kind = "launch"  // it was made and started
 	Boot    Kind = "boot"    // it was started again after a change, or came up, as it tells itself
@@ -49,7 +51,7 @@ const (
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Commit, Exit, Launch, Boot, Change, Attempt, Script, Sharing, Publication, Plain}
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Commit, Exit, Description, Launch, Boot, Change, Attempt, Script, Sharing, Publication, Plain}
 }
 
 // Fact is one thing that an event says about a subject.
@@ -214,7 +216,7 @@ type Container struct {
 	// ByAccount is set when some of what it ran is taken to be its because it ran
 	// under an account of Windows containers, and no other ran there then.
 	ByAccount bool
-	Image       Image
+	Image     Image
 	// PullPolicy and Command are what the pod's specification asks for, "" and
 	// nil if it is not known or leaves it to the image.
 	PullPolicy string

@@ -22,6 +22,8 @@ func Describe(f evidence.Fact, of evidence.Image) string {
 		return describeContainer(b, of)
 	case *event.Task:
 		return describeTask(b)
+	case *event.ContainerDescription:
+		return describeLookup(b)
 	case *event.ExecStarted:
 		return "exec: " + b.Command
 	case *event.Process:
@@ -166,6 +168,26 @@ func describeContainer(b *event.Container, of evidence.Image) string {
 		s += " of " + n
 	}
 	return s
+}
+
+// describeLookup tells what a look-up says that a container was allowed to do.
+func describeLookup(d *event.ContainerDescription) string {
+	var says []string
+	if d.Risk.Privileged {
+		says = append(says, "privileged")
+	}
+	for _, m := range d.Risk.Mounts {
+		says = append(says, m.Source+" at "+m.Destination)
+	}
+	if len(d.Risk.Capabilities) > 0 {
+		says = append(says, strings.Join(d.Risk.Capabilities, ", "))
+	}
+	for _, n := range d.Networks {
+		for _, a := range n.Addrs {
+			says = append(says, a.String())
+		}
+	}
+	return strings.TrimSuffix("looked up: "+strings.Join(says, "; "), ": ")
 }
 
 // describeTask leaves out a process that the source does not tell.

@@ -125,6 +125,7 @@ func (p *Partition) rest(fresh subjects) {
 	for _, id := range p.assessAll(resting, fresh) {
 		placed, _, _ := p.resolver.Extent(id)
 		p.counts.Placed += placed
+		p.unwatch(id)
 		p.memory.Settle(id.String())
 		for _, e := range p.resolver.Rest(id) {
 			delete(p.events, e)
