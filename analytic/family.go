@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"tidewaiter/event"
 	"tidewaiter/evidence"
@@ -137,6 +138,10 @@ func (ev *evaluation) cite(a *Assessment, legs []Leg, members map[int]bool, unch
 		}
 	}
 	ev.context(strong, wanted)
+	spare(items, strong)
+	for i, f := range ev.subject.Facts { // how it came to be is told first
+		strong[i] = strong[i] || wanted[i] && !ev.behaviour(f.Kind)
+	}
 	room := maxItems - count(strong)
 	for i, item := range items {
 		switch {
@@ -152,6 +157,25 @@ func (ev *evaluation) cite(a *Assessment, legs []Leg, members map[int]bool, unch
 		}
 	}
 	a.History = lastBehaviour(a.Evidence)
+}
+
+// maxAlike bounds the facts that are cited for the same reasons before others
+// are: a scan of a network must not hide who began it.
+const maxAlike = 64
+
+// spare leaves the facts that rest on the same signals as many before them to
+// what room there is.
+func spare(items []Item, strong []bool) {
+	alike := map[string]int{}
+	for i := range items {
+		if !strong[i] {
+			continue
+		}
+		reasons := string(items[i].Fact.Kind) + " " + strings.Join(items[i].Signals, " ")
+		if alike[reasons]++; alike[reasons] > maxAlike {
+			strong[i] = false
+		}
+	}
 }
 
 // located adds to a connection which autonomous system it went to.
