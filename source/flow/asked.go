@@ -49,13 +49,17 @@ func (t *askTable) ask(a *asked) {
 
 // answer gives and forgets the question id, nil if none waits that was asked
 // before at.
-func (t *askTable) answer(id string, at int64) *asked {
-	a := t.live[id]
+func (t *askTable) answer(id string, at int64) *asked { return t.answered(t.live[id], at) }
+
+// answerBytes is answer, for who has the id in bytes.
+func (t *askTable) answerBytes(id []byte, at int64) *asked { return t.answered(t.live[string(id)], at) }
+
+func (t *askTable) answered(a *asked, at int64) *asked {
 	if a == nil || a.at > at || at-a.at > maxAskedIn {
 		return nil
 	}
 	a.over = true
-	delete(t.live, id)
+	delete(t.live, a.id)
 	return a
 }
 

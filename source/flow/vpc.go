@@ -2,6 +2,7 @@ package flow
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -28,7 +29,7 @@ func VPCFlow() *source.Format {
 		Framing: source.Lines,
 		Sniff:   sniffVPC,
 		New: func(out *source.Output) source.Decoder {
-			return &vpcDecoder{vpcPairs: vpcPairs{out, newAskTable(out)}, columns: vpcDefault}
+			return &vpcDecoder{vpcPairs: newVPCPairs(out), columns: vpcColumns(vpcDefault)}
 		},
 	}
 }
@@ -44,8 +45,64 @@ func VPCFlowJSON() *source.Format {
 		Framing: source.JSONLists,
 		Sniff:   sniffVPCJSON,
 		New: func(out *source.Output) source.Decoder {
-			return &vpcJSONDecoder{vpcPairs: vpcPairs{out, newAskTable(out)}}
+			return &vpcJSONDecoder{vpcPairs: newVPCPairs(out)}
 		},
+	}
+}
+
+// vpcField is one of the fields that are read.
+type vpcField uint8
+
+const (
+	vpcStatus vpcField = iota
+	vpcStart
+	vpcEnds
+	vpcAccount
+	vpcRegion
+	vpcNetwork
+	vpcInterface
+	vpcPacketSrc
+	vpcPacketDst
+	vpcSrc
+	vpcDst
+	vpcSrcPort
+	vpcDstPort
+	vpcProtocol
+	vpcBytes
+	vpcAction
+	vpcFlags
+	vpcInstance
+	vpcZone
+	vpcSubnet
+	vpcDirection
+	vpcFields
+)
+
+// vpcNames are the fields' names in one spelling.
+var vpcNames = [vpcFields]string{"logstatus", "start", "end", "accountid", "region", "vpcid", "interfaceid", "pktsrcaddr", "pktdstaddr", "srcaddr", "dstaddr", "srcport", "dstport",
+	"protocol", "bytes", "action", "tcpflags", "instanceid", "azid", "subnetid", "flowdirection"}
+
+// vpcColumns says which field each column is; vpcFields for one that is not read.
+func vpcColumns(names []string) []vpcField {
+	out := make([]vpcField, len(names))
+	for i, n := range names {
+		out[i] = vpcFields
+		for f, known := range vpcNames {
+			if n == known {
+				out[i] = vpcField(f)
+			}
+		}
+	}
+	return out
+}
+
+// vpcValues are a record's fields; empty ones are unknown.
+type vpcValues [vpcFields][]byte
+
+// set takes in a field as it is written.
+func (v *vpcValues) set(f vpcField, text []byte) {
+	if f < vpcFields && len(v[f]) == 0 && string(text) != "-" && string(text) != "null" {
+		v[f] = text
 	}
 }
 
@@ -58,21 +115,26 @@ var (
 
 type vpcDecoder struct {
 	vpcPairs
-	columns []string
+	columns []vpcField
+	fields  [][]byte // reused
 }
 
 // Decode implements source.Decoder.
 func (d *vpcDecoder) Decode(rec source.Record) {
-	fields := strings.Fields(string(rec.Data))
 	if mayBeHeader(rec.Data) {
-		if names := vpcHeader(fields); names != nil {
-			d.columns = names
+		if names := vpcHeader(strings.Fields(string(rec.Data))); names != nil {
+			d.columns = vpcColumns(names)
 			d.out.Skip()
 			return
 		}
 	}
+	fields := d.fields[:0]
+	for f := range bytes.FieldsSeq(rec.Data) {
+		fields = append(fields, f)
+	}
+	d.fields = fields
 	if len(fields) == len(d.columns)+1 {
-		if _, err := event.ParseRFC3339(fields[0]); err == nil {
+		if _, err := event.ParseRFC3339(string(fields[0])); err == nil {
 			fields = fields[1:] // as CloudWatch exports it
 		}
 	}
@@ -80,14 +142,11 @@ func (d *vpcDecoder) Decode(rec source.Record) {
 		d.out.Unreadable(rec, errNotVPC)
 		return
 	}
-	d.row(rec, func(name string) string {
-		for i, c := range d.columns {
-			if c == name {
-				return fields[i]
-			}
-		}
-		return ""
-	})
+	var v vpcValues
+	for i, f := range d.columns {
+		v.set(f, fields[i])
+	}
+	d.row(rec, &v)
 }
 
 // mayBeHeader is a quick look: a header names an address, the status, or the
@@ -152,15 +211,11 @@ func (d *vpcJSONDecoder) open(rec source.Record, depth int) {
 	}
 	text := e.String("message")
 	fields := strings.Fields(text)
-	row := vpcObject(e.Value)
+	v := vpcObject(e.Value)
 	if len(fields) == len(vpcDefault) {
-		row = func(name string) string {
-			for i, c := range vpcDefault {
-				if c == name {
-					return fields[i]
-				}
-			}
-			return ""
+		v = vpcValues{}
+		for i, f := range vpcColumns(vpcDefault) {
+			v.set(f, []byte(fields[i]))
 		}
 	}
 	switch err := e.Parser.Fault(); {
@@ -168,61 +223,96 @@ func (d *vpcJSONDecoder) open(rec source.Record, depth int) {
 		d.out.Unreadable(rec, err)
 	case len(fields) != len(vpcDefault) && strings.HasPrefix(text, "{"):
 		d.open(source.Record{Data: []byte(text), Span: rec.Span}, depth+1)
-	case row("srcaddr") == "" && row("dstaddr") == "" && row("logstatus") == "":
+	case len(v[vpcSrc])+len(v[vpcDst])+len(v[vpcStatus]) == 0:
 		d.out.Unreadable(rec, errNotVPCJSON)
 	default:
-		d.row(rec, row)
+		d.row(rec, &v)
 	}
 }
 
-// row reads an object as a record: by the fields' names in any spelling, and as
-// OCSF calls them.
-func vpcObject(v jsonrecord.Value) func(string) string {
-	values := map[string]string{}
-	v.Each(func(key string, val jsonrecord.Value) {
-		if s := val.Number(); s != "" {
-			values[vpcName(key)] = s
+// vpcObject reads an object as a record: by the fields' names in any spelling,
+// and as OCSF calls them.
+func vpcObject(o jsonrecord.Value) (v vpcValues) {
+	others := map[string]string{}
+	o.Each(func(key string, val jsonrecord.Value) {
+		s := val.Number()
+		if s == "" {
+			return
+		}
+		name := vpcName(key)
+		for f, known := range vpcNames {
+			if name == known {
+				v.set(vpcField(f), []byte(s))
+			}
+		}
+		for _, o := range vpcOthers {
+			if name == o.name {
+				others[name] = s
+			}
 		}
 	})
-	if v.Get("src_endpoint").Exists() {
-		for name, path := range ocsfPaths {
-			if s := v.Number(path...); values[name] == "" && s != "" {
-				values[name] = s
-			}
+	if o.Get("src_endpoint").Exists() {
+		for f, path := range ocsfPaths {
+			v.set(f, []byte(o.Number(path...)))
 		}
 	}
 	for _, o := range vpcOthers {
-		if values[o[0]] == "" {
-			values[o[0]] = values[o[1]]
-		}
+		v.set(o.field, []byte(others[o.name]))
 	}
-	return func(name string) string { return values[name] }
+	return v
 }
 
 // vpcOthers are fields under other names: as Panther and OCSF call them.
-var vpcOthers = [][2]string{{"logstatus", "status"}, {"logstatus", "statuscode"}, {"start", "starttime"}, {"end", "endtime"}}
+var vpcOthers = []struct {
+	field vpcField
+	name  string
+}{{vpcStatus, "status"}, {vpcStatus, "statuscode"}, {vpcStart, "starttime"}, {vpcEnds, "endtime"}}
 
 // ocsfPaths are where OCSF has the fields.
-var ocsfPaths = map[string][]string{
-	"srcaddr": {"src_endpoint", "ip"}, "dstaddr": {"dst_endpoint", "ip"}, "srcport": {"src_endpoint", "port"}, "dstport": {"dst_endpoint", "port"},
-	"interfaceid": {"src_endpoint", "interface_uid"}, "protocol": {"connection_info", "protocol_num"}, "tcpflags": {"connection_info", "tcp_flags"},
-	"bytes": {"traffic", "bytes"}, "packets": {"traffic", "packets"}, "accountid": {"cloud", "account", "uid"}, "region": {"cloud", "region"},
-	"vpcid": {"src_endpoint", "vpc_uid"}, "instanceid": {"src_endpoint", "instance_uid"}, "action": {"disposition"},
+var ocsfPaths = map[vpcField][]string{
+	vpcSrc: {"src_endpoint", "ip"}, vpcDst: {"dst_endpoint", "ip"}, vpcSrcPort: {"src_endpoint", "port"}, vpcDstPort: {"dst_endpoint", "port"},
+	vpcInterface: {"src_endpoint", "interface_uid"}, vpcProtocol: {"connection_info", "protocol_num"}, vpcFlags: {"connection_info", "tcp_flags"},
+	vpcBytes: {"traffic", "bytes"}, vpcAccount: {"cloud", "account", "uid"}, vpcRegion: {"cloud", "region"},
+	vpcNetwork: {"src_endpoint", "vpc_uid"}, vpcInstance: {"src_endpoint", "instance_uid"}, vpcAction: {"disposition"},
 }
 
 // vpcPairs tells flows, and puts the two directions of one together.
 type vpcPairs struct {
 	out   *source.Output
 	asked *askTable
+	words *jsonrecord.Words
+	// refs are the machines last seen, each as one value that its flows share.
+	refs map[event.VMRef]*event.VMRef
+	key  []byte // reused
+}
+
+func newVPCPairs(out *source.Output) vpcPairs {
+	return vpcPairs{out: out, asked: newAskTable(out), words: new(jsonrecord.Words), refs: map[event.VMRef]*event.VMRef{}}
+}
+
+// maxRefs bounds the machines that are remembered so that flows can share them.
+const maxRefs = 4096
+
+// ref gives one value for all flows of a machine.
+func (d *vpcPairs) ref(r event.VMRef) *event.VMRef {
+	known := d.refs[r]
+	if known == nil {
+		if len(d.refs) >= maxRefs {
+			clear(d.refs)
+		}
+		known = &r
+		d.refs[r] = known
+	}
+	return known
 }
 
 // Flush implements source.Decoder: what waits for its other direction stays
 // alone.
 func (d *vpcPairs) Flush() { d.asked.flush() }
 
-// row reads one record, of which get gives the fields; "" and "-" are unknown.
-func (d *vpcPairs) row(rec source.Record, get func(string) string) {
-	r := vpcRow{get: get}
+// row reads one record.
+func (d *vpcPairs) row(rec source.Record, v *vpcValues) {
+	r := vpcRow{values: v, pairs: d}
 	err := r.read()
 	switch {
 	case err != nil:
@@ -239,124 +329,148 @@ func (d *vpcPairs) row(rec source.Record, get func(string) string) {
 
 func (d *vpcPairs) flow(rec source.Record, r *vpcRow) {
 	e := event.Event{Time: r.start, Record: max(r.end.At, r.start.At), Place: r.place, Body: r.body}
-	src, dst := r.body.Src.String(), r.body.Dst.String()
-	window := "|" + r.start.String() + "|" + r.end.String() + "|" + r.body.State
-	conn := r.enter + "|" + string(r.body.Protocol) + "|"
 	if r.start.IsZero() || r.body.State == "REJECT" {
+		key := d.pair(r, r.body.Src, r.body.Dst)
 		if isReply(r.body.Protocol, r.body.Src, r.body.Dst, r.flags) {
 			turned(r.body)
 		}
-		d.out.Event(e, []byte(conn+src+"|"+dst+window), rec.Span)
+		d.out.Event(e, key, rec.Span)
 		return
 	}
-	if first := d.asked.answer(conn+dst+"|"+src+window, r.end.At); first != nil {
+	if first := d.asked.answerBytes(d.pair(r, r.body.Dst, r.body.Src), r.end.At); first != nil {
 		f, _ := first.event.Body.(*event.Flow) // only flows wait here
 		if f.Src == r.body.Src {
 			f.BytesOut = r.body.BytesOut // the first was the reply
 		} else {
 			f.BytesIn = r.body.BytesOut
 		}
-		d.out.Event(first.event, []byte(conn+min(src, dst)+"|"+max(src, dst)+window), first.span, rec.Span)
+		low, high := r.body.Src, r.body.Dst
+		if low.Compare(high) > 0 {
+			low, high = high, low
+		}
+		d.out.Event(first.event, d.pair(r, low, high), first.span, rec.Span)
 		return
 	}
+	id := string(d.pair(r, r.body.Src, r.body.Dst))
 	if isReply(r.body.Protocol, r.body.Src, r.body.Dst, r.flags) {
 		turned(r.body)
 	}
-	d.asked.ask(&asked{id: conn + src + "|" + dst + window, at: r.end.At, event: e, key: conn + src + "|" + dst + window, span: rec.Span})
+	d.asked.ask(&asked{id: id, at: r.end.At, event: e, key: id, span: rec.Span})
+}
+
+// pair names one direction of a connection in an interval. It is good until the
+// next call.
+func (d *vpcPairs) pair(r *vpcRow, from, to netip.AddrPort) []byte {
+	b := append(d.key[:0], r.enter...)
+	b = append(append(append(b, '|'), r.body.Protocol...), '|')
+	b = from.AppendTo(b)
+	b = to.AppendTo(append(b, '|'))
+	for _, n := range []int64{r.start.At, r.start.Res, r.end.At, r.end.Res} {
+		b = binary.LittleEndian.AppendUint64(append(b, '|'), uint64(n))
+	}
+	d.key = append(append(b, '|'), r.body.State...)
+	return d.key
 }
 
 // vpcRow is one record.
 type vpcRow struct {
-	get        func(string) string
-	status     string
+	values     *vpcValues
+	pairs      *vpcPairs
 	start, end event.Time
+	status     string
 	place      event.Place
 	enter      string // the interface
 	flags      int64
 	body       *event.Flow
 }
 
-func (r *vpcRow) text(name string) string {
-	if s := r.get(name); s != "-" && s != "null" {
-		return s
-	}
-	return ""
-}
+// text is a field that is kept, in a string that records of one kind share.
+func (r *vpcRow) text(f vpcField) string { return r.pairs.words.Of(r.values[f]) }
 
 func (r *vpcRow) read() (err error) {
-	r.status = r.text("logstatus")
-	if r.start, err = vpcTime(r.text("start")); err != nil {
+	r.status = r.text(vpcStatus)
+	if r.start, err = vpcTime(r.values[vpcStart]); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
-	if r.end, err = vpcTime(r.text("end")); err != nil {
+	if r.end, err = vpcTime(r.values[vpcEnds]); err != nil {
 		return fmt.Errorf("end: %w", err)
 	}
 	if r.end.At < r.start.At {
 		r.end = event.Time{}
 	}
-	r.place = event.Place{Account: r.text("accountid"), Region: r.text("region"), Network: r.text("vpcid")}
-	r.enter = r.text("interfaceid")
+	r.place = event.Place{Account: r.text(vpcAccount), Region: r.text(vpcRegion), Network: r.text(vpcNetwork)}
+	r.enter = r.text(vpcInterface)
 	if r.status == "NODATA" || r.status == "SKIPDATA" {
 		return nil
 	}
-	src, dst := r.text("pktsrcaddr"), r.text("pktdstaddr")
-	if src == "" {
-		src = r.text("srcaddr")
+	src, dst := r.values[vpcPacketSrc], r.values[vpcPacketDst]
+	if len(src) == 0 {
+		src = r.values[vpcSrc]
 	}
-	if dst == "" {
-		dst = r.text("dstaddr")
+	if len(dst) == 0 {
+		dst = r.values[vpcDst]
 	}
-	if src == "" || dst == "" {
+	if len(src) == 0 || len(dst) == 0 {
 		return nil // nothing was seen
 	}
 	return r.flow(src, dst)
 }
 
-func (r *vpcRow) flow(src, dst string) (err error) {
-	b := &event.Flow{BytesOut: -1, BytesIn: -1, End: r.end, State: bounded(r.text("action"), 16)}
-	b.Answered = b.State != "REJECT"
-	if p := strings.TrimSuffix(r.text("protocol"), ".0"); isDigits(p) && len(p) <= 3 {
-		b.Protocol = protocol(p)
-	} else if p != "" {
-		b.Protocol = event.Protocol(keep(bounded(strings.ToLower(p), 16)))
+// whole is a number without the fraction that Athena writes behind it.
+func whole[T string | []byte](n T) T {
+	if end := len(n) - 2; end >= 0 && n[end] == '.' && n[end+1] == '0' {
+		return n[:end]
 	}
-	if b.Src, err = vpcEnd(src, r.text("srcport")); err != nil {
+	return n
+}
+
+func (r *vpcRow) flow(src, dst []byte) (err error) {
+	b := &event.Flow{BytesOut: -1, BytesIn: -1, End: r.end, State: bounded(r.text(vpcAction), 16)}
+	b.Answered = b.State != "REJECT"
+	if p := whole(r.values[vpcProtocol]); isDigits(p) && len(p) > 0 && len(p) <= 3 {
+		b.Protocol = protocol(p)
+	} else if len(p) > 0 {
+		b.Protocol = event.Protocol(keep(bounded(strings.ToLower(string(p)), 16)))
+	}
+	if b.Src, err = vpcEnd(src, r.values[vpcSrcPort]); err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
-	if b.Dst, err = vpcEnd(dst, r.text("dstport")); err != nil {
+	if b.Dst, err = vpcEnd(dst, r.values[vpcDstPort]); err != nil {
 		return fmt.Errorf("destination: %w", err)
 	}
-	if s := strings.TrimSuffix(r.text("bytes"), ".0"); s != "" {
-		if b.BytesOut, err = parseCount(s); err != nil {
+	if n := whole(r.values[vpcBytes]); len(n) > 0 {
+		if b.BytesOut, err = parseCount(n); err != nil {
 			return fmt.Errorf("bytes: %w", err)
 		}
 	}
 	r.flags = -1
-	if n, err := parseCount(strings.TrimSuffix(r.text("tcpflags"), ".0")); err == nil {
-		r.flags = n
+	if n := whole(r.values[vpcFlags]); len(n) > 0 {
+		if flags, err := parseCount(n); err == nil {
+			r.flags = flags
+		}
 	}
-	at := &event.VMRef{ID: r.text("instanceid"), Interface: r.enter, Project: r.place.Account, Zone: r.text("azid"), Network: r.place.Network, Subnet: r.text("subnetid")}
-	switch r.text("flowdirection") {
+	at := event.VMRef{ID: r.text(vpcInstance), Interface: r.enter, Project: r.place.Account, Zone: r.text(vpcZone), Network: r.place.Network, Subnet: r.text(vpcSubnet)}
+	switch string(r.values[vpcDirection]) {
 	case "egress":
-		b.SrcVM = at
+		b.SrcVM = r.pairs.ref(at)
 	case "ingress":
-		b.DstVM = at
+		b.DstVM = r.pairs.ref(at)
 	default:
 		if !at.IsZero() {
-			b.Seen = at
+			b.Seen = r.pairs.ref(at)
 		}
 	}
 	r.body = b
 	return nil
 }
 
-func vpcEnd(addr, port string) (netip.AddrPort, error) {
+func vpcEnd[T string | []byte](addr, port T) (netip.AddrPort, error) {
 	a, err := parseAddr(addr)
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
 	var n uint16
-	if p := strings.TrimSuffix(port, ".0"); p != "" {
+	if p := whole(port); len(p) > 0 {
 		if n, err = parsePort(p); err != nil {
 			return netip.AddrPort{}, err
 		}
@@ -367,12 +481,17 @@ func vpcEnd(addr, port string) (netip.AddrPort, error) {
 // vpcTime reads Unix seconds, as AWS documents them, or milliseconds, as OCSF
 // does: 12 digits of seconds lie beyond the year 5000. Athena writes a time as
 // text in UTC.
-func vpcTime(s string) (event.Time, error) {
-	s = strings.TrimSuffix(s, ".0")
-	switch {
-	case s == "":
+func vpcTime(b []byte) (event.Time, error) {
+	b = whole(b)
+	if len(b) == 0 {
 		return event.Time{}, nil
-	case isDigits(s) && len(s) == 13:
+	}
+	if isDigits(b) && len(b) != 13 {
+		return parseEpoch(b)
+	}
+	s := string(b)
+	switch {
+	case isDigits(s):
 		return event.ParseEpoch(s[:10] + "." + s[10:])
 	case len(s) > 18 && s[10] == ' ':
 		s = s[:10] + "T" + s[11:] + "Z"
