@@ -450,7 +450,7 @@ func (ev *evaluation) legs(d *detection, members map[int]bool) []Leg {
 // to be belongs to its story at any time.
 func (ev *evaluation) behaviour(k evidence.Kind) bool {
 	switch k {
-	case evidence.Arrival, evidence.Creation, evidence.Start, evidence.Build, evidence.Description, evidence.Launch, evidence.Boot, evidence.Change, evidence.Attempt, evidence.Sharing:
+	case evidence.Arrival, evidence.Creation, evidence.Start, evidence.Build, evidence.Description, evidence.Launch, evidence.Boot, evidence.Change, evidence.Attempt, evidence.Search, evidence.Sharing:
 		return false
 	}
 	return true

@@ -188,6 +188,21 @@ type AttemptView struct {
 	By      PrincipalView `cel:"by"`
 }
 
+// SearchView is the variable "search": somebody looked for an image by name,
+// without saying whose it be.
+type SearchView struct {
+	By      PrincipalView `cel:"by"`
+	Filters []string      `cel:"filters"` // NAME=VALUE
+}
+
+func searchView(p *policy.Policy, f evidence.Fact) SearchView {
+	b, ok := f.Event.Body.(*event.VMImage)
+	if !ok {
+		return SearchView{}
+	}
+	return SearchView{By: principalView(p, b.By), Filters: b.Filters}
+}
+
 // ScriptView is the variable "script": what a boot agent runs, or shall run.
 type ScriptView struct {
 	Agent    string      `cel:"agent"`

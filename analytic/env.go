@@ -131,6 +131,7 @@ func variables() map[string][]cel.EnvOption {
 	add(evidence.Launch, view("launch", "LaunchView"))
 	add(evidence.Change, view("change", "ChangeView"))
 	add(evidence.Attempt, view("attempt", "AttemptView"))
+	add(evidence.Search, view("search", "SearchView"))
 	add(evidence.Script, view("script", "ScriptView"))
 	add(evidence.Sharing, view("sharing", "SharingView"))
 	vars[string(evidence.Plain)] = []cel.EnvOption{cel.Variable("event", cel.MapType(cel.StringType, cel.DynType))}

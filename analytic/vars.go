@@ -250,6 +250,8 @@ func (c *varCache) factView(f evidence.Fact) *view {
 		return viewOf(changeView(p, f))
 	case evidence.Attempt:
 		return viewOf(attemptView(p, f))
+	case evidence.Search:
+		return viewOf(searchView(p, f))
 	case evidence.Script:
 		return viewOf(scriptView(p, f))
 	case evidence.Sharing:

@@ -28,7 +28,7 @@ func viewTypes() []any {
 		reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](), reflect.TypeFor[WriteView](), reflect.TypeFor[BuildView](), reflect.TypeFor[APIClientView](),
 		reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[CommitView](), reflect.TypeFor[ExecView](),
 		reflect.TypeFor[InstanceView](), reflect.TypeFor[VMImageView](), reflect.TypeFor[PrincipalView](), reflect.TypeFor[LaunchView](), reflect.TypeFor[ChangeView](),
-		reflect.TypeFor[AttemptView](), reflect.TypeFor[ScriptView](), reflect.TypeFor[SharingView](),
+		reflect.TypeFor[AttemptView](), reflect.TypeFor[SearchView](), reflect.TypeFor[ScriptView](), reflect.TypeFor[SharingView](),
 	}
 }
 

@@ -73,7 +73,8 @@ func TestAMaliciousImageRecordedHere(t *testing.T) {
 	t.Logf("the finding:\n%s", text)
 }
 
-// checkCitations reads what each piece of evidence cites.
+// checkCitations reads what each piece of evidence cites. A record is indented
+// where it is one of an array (docker inspect).
 func checkCitations(t *testing.T, f found) {
 	t.Helper()
 	var sources []string
@@ -83,7 +84,7 @@ func checkCitations(t *testing.T, f found) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(string(data), "\n")
-		if first, _, _ := strings.Cut(e.Data.Record, "\n"); e.Data.Line < 1 || e.Data.Line > len(lines) || lines[e.Data.Line-1] != first {
+		if first, _, _ := strings.Cut(e.Data.Record, "\n"); e.Data.Line < 1 || e.Data.Line > len(lines) || strings.TrimLeft(lines[e.Data.Line-1], " \t") != first {
 			t.Errorf("%s:%d does not hold %q", e.Data.File, e.Data.Line, first)
 		}
 		sources = append(sources, e.Data.Source)

@@ -115,6 +115,9 @@ func tells(b event.Body) []channel {
 	case *event.TLS:
 		return network(evidence.Request, b.Of)
 	case *event.Instance:
+		if b.Action == event.InstanceGroup || b.Action == event.InstanceTemplate {
+			return []channel{{evidence.Creation, byID}}
+		}
 		return []channel{{evidence.Launch, byID}, {evidence.Change, byID}}
 	case *event.GuestScript:
 		return []channel{{evidence.Script, byID}, {evidence.Boot, byID}}

@@ -32,10 +32,12 @@ const (
 	tagName     = "name"    // what a guest calls itself
 	tagNetwork  = "network" // an account's networks
 	tagImage    = "image"
-	tagCopies   = "copies" // of an image
-	tagAsker    = "asker"  // who asked, and in which account
-	tagGroup    = "group"  // what launches machines, or a template for it
-	tagCall     = "call"   // the request that launched them
+	tagCopies   = "copies"  // of an image
+	tagAsker    = "asker"   // who asked, and in which account
+	tagGroup    = "group"   // what launches machines, or a template for it
+	tagCall     = "call"    // the request that launched them
+	tagProject  = "project" // of Google Cloud
+	tagSearch   = "search"  // of images, by who searched
 )
 
 // inAccount is a tag of something that means something within an account only;
@@ -58,6 +60,26 @@ func machineTag(tenant, id string) tag {
 		return tag{tenant, tagResource, id}
 	}
 	return tag{tenant, tagID, id}
+}
+
+// projectTag names the Google Cloud project that a resource is in, zero for
+// another cloud's: what a project's metadata say is run by all its machines.
+func projectTag(tenant, resource string) tag {
+	parts := strings.SplitN(resource, "/", 3)
+	if len(parts) < 2 || parts[0] != "projects" {
+		return tag{}
+	}
+	return tag{tenant, tagProject, parts[0] + "/" + parts[1]}
+}
+
+// scaleSet is the scale set that a machine's resource is one of, "" if of none.
+func scaleSet(resource string) string {
+	resource = strings.ToLower(resource)
+	set, _, ok := strings.Cut(resource, "/virtualmachines/")
+	if !ok || !strings.Contains(set, "/virtualmachinescalesets/") {
+		return ""
+	}
+	return set
 }
 
 // machine is what records say about one virtual machine: by its id, or about a
@@ -186,6 +208,9 @@ func groupTags(e *event.Event, b *event.Instance) []tag {
 // its names.
 func (ms *machines) regard(m *machine) {
 	ms.changed[m] = true
+	for o := range ms.having(tag{m.tag.tenant, tagProject, m.tag.id}).all() {
+		ms.changed[o] = true
+	}
 	for _, t := range m.names() {
 		if o := ms.known[t]; o != nil {
 			ms.changed[o] = true
@@ -264,6 +289,7 @@ func (ms *machines) eventsOf(m *machine) []*event.Event {
 		return out
 	}
 	for _, name := range m.names() {
+		out = append(out, ms.projectChanges(name, m.launched())...)
 		known := ms.known[name]
 		if known == nil {
 			continue
@@ -275,6 +301,22 @@ func (ms *machines) eventsOf(m *machine) []*event.Event {
 		}
 	}
 	slices.SortFunc(out, compareEvents)
+	return out
+}
+
+// projectChanges are the changes of what all machines of a project run, from a
+// machine's launch on.
+func (ms *machines) projectChanges(name tag, since int64) (out []*event.Event) {
+	project := projectTag(name.tenant, name.id)
+	known := ms.known[tag{name.tenant, tagResource, project.id}]
+	if project == (tag{}) || known == nil || known.tag == name {
+		return nil
+	}
+	for l := range known.life.between(interval{max(since, 1), math.MaxInt64}) {
+		if b, ok := l.event.Body.(*event.Instance); ok && b.Action == event.InstanceUserData {
+			out = append(out, l.event)
+		}
+	}
 	return out
 }
 
@@ -314,6 +356,9 @@ func (ms *machines) derive(m *machine) machineLinks {
 	tags := map[tag]bool{m.tag: true}
 	for _, t := range m.names() {
 		tags[t] = true
+		if t.id != projectTag(t.tenant, t.id).id {
+			tags[projectTag(t.tenant, t.id)] = true
+		}
 	}
 	changed := false
 	for _, e := range l.events {
@@ -328,6 +373,7 @@ func (ms *machines) derive(m *machine) machineLinks {
 				tags[inAccount(e.Place.Tenant, e.Place.Account, tagAddr, a.Unmap().String())] = true
 			}
 			tags[inAccount(e.Place.Tenant, e.Place.Account, tagName, strings.ToLower(d.Name))] = true
+			tags[inAccount(e.Place.Tenant, e.Place.Account, tagGroup, scaleSet(d.InstanceID))] = true
 		}
 	}
 	delete(tags, tag{})
@@ -368,6 +414,7 @@ func tagsOf(e *event.Event, b *event.Instance, tags map[tag]bool) {
 	for _, t := range groupTags(e, b) {
 		tags[t] = true
 	}
+	tags[inAccount(tenant, account, tagGroup, scaleSet(b.Resource))] = true
 }
 
 // step follows a machine's life: which of its boots run something new, and when

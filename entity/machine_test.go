@@ -264,3 +264,41 @@ func TestAProgramUnderAContainersAccountIsTheOnlyContainers(t *testing.T) {
 		}
 	}
 }
+
+func TestAProjectsMetadataAreItsMachines(t *testing.T) {
+	s := newStory(t)
+	s.launch(0, "1", "", "", "").Resource = "projects/p/zones/z/instances/vm"
+	s.launch(10, "2", "", "", "").Resource = "projects/q/zones/z/instances/vm"
+	s.cloudDoes(20_000, "", event.InstanceUserData).Resource = "projects/p"
+	for _, id := range []string{"1", "2"} {
+		s.cloudDoes(20_100, id, event.InstanceReboot)
+	}
+	s.tells("1", "launch", "change", "boot")
+	s.tells("2", "launch")
+}
+
+func TestAScaleSetsImageIsItsMachines(t *testing.T) {
+	s := newStory(t)
+	set := "/subscriptions/s/virtualmachinescalesets/web"
+	s.place = trail
+	s.add(0, event.Azure, &event.Instance{Action: event.InstanceGroup, Group: set, Image: "/communitygalleries/x", By: event.Principal{Name: "ops"}})
+	s.place = event.Place{Account: "a", Host: "web000007"}
+	s.add(-1, event.Inventory, &event.HostDescription{Name: "web000007", InstanceID: "/subscriptions/S/virtualMachineScaleSets/web/virtualMachines/7"})
+	s.run(90, 700, 1, "uptime")
+	s.tells(set+"/virtualmachines/7", "creation", "command uptime")
+	if i := s.instance(set + "/virtualmachines/7").Instance; i.Image.ID != "/communitygalleries/x" || i.Maker.Name != "ops" {
+		t.Errorf("%+v", i)
+	}
+}
+
+func TestASearchByNameIsToldOfWhatWasLaunchedAfterIt(t *testing.T) {
+	s := newStory(t)
+	s.place = trail
+	by := event.Principal{Name: "ann"}
+	s.add(0, event.CloudTrail, &event.VMImage{Action: event.VMImageSearch, Filters: []string{"name=ubuntu-*"}, By: by})
+	s.add(1, event.CloudTrail, &event.VMImage{Action: event.VMImageSearch, Filters: []string{"name=ubuntu-*"}, Owners: []string{"amazon"}, By: by})
+	s.add(2, event.CloudTrail, &event.VMImage{Action: event.VMImageSearch, Filters: []string{"state=available"}, By: by})
+	s.add(3, event.CloudTrail, &event.VMImage{Action: event.VMImageSearch, Filters: []string{"name=ubuntu-*"}, By: event.Principal{Name: "ben"}})
+	s.launch(60, "i-1", "", "", "")
+	s.tells("i-1", "search", "launch")
+}

@@ -16,7 +16,7 @@ func (w *randomWorld) machineID() string {
 }
 
 func (w *randomWorld) resource() string {
-	return pick(w, "/subscriptions/s/virtualmachines/x", "/subscriptions/s/virtualmachines/y", "", "")
+	return pick(w, "/subscriptions/s/virtualmachines/x", "/subscriptions/s/virtualmachines/y", "", "", "projects/p", "projects/p/zones/z/instances/x", "/s/virtualmachinescalesets/w/virtualmachines/7")
 }
 
 func (w *randomWorld) principal() event.Principal {
@@ -34,7 +34,7 @@ func (w *randomWorld) cloudEvent(at float64) {
 		w.instanceEvent(at)
 	case 3:
 		w.add(pick(w, at, at, at, -1), event.CloudTrail, &event.VMImage{Action: pick(w, event.VMImageCreate, event.VMImageCopy, event.VMImageCopy, event.VMImageShare, event.VMImageTag, event.VMImageDescribe, event.VMImageSearch),
-			ID: w.vm(), Parent: w.vm(), Owner: pick(w, "", "a", "o"), Public: w.rng.IntN(3) == 0, Failure: pick(w, "", "", "", "denied"), By: w.principal()})
+			ID: w.vm(), Parent: w.vm(), Owner: pick(w, "", "a", "o"), Public: w.rng.IntN(3) == 0, Failure: pick(w, "", "", "", "denied"), By: w.principal(), Filters: pick(w, nil, []string{"name=x"})})
 	case 4, 5:
 		w.place = pick(w, event.Place{Account: "a"}, event.Place{Account: "a"}, event.Place{Account: "b"}, host)
 		ref := pick(w, nil, nil, &event.VMRef{Interface: "eni-1"}, &event.VMRef{ID: "i-2"}, &event.VMRef{Resource: "/subscriptions/s/virtualmachines/x"})
@@ -63,7 +63,7 @@ func (w *randomWorld) instanceEvent(at float64) {
 	b := &event.Instance{
 		Action: pick(w, event.InstanceLaunch, event.InstanceLaunch, event.InstanceLaunch, event.InstanceStart, event.InstanceStop, event.InstanceReboot, event.InstanceTerminate, event.InstanceUserData,
 			event.InstanceExtension, event.InstanceGroup, event.InstanceTemplate, event.InstanceDescribe),
-		ID: w.machineID(), Resource: w.resource(), Image: w.vm(), Name: pick(w, "", "h", "g"), Group: pick(w, "", "web"), Template: pick(w, "", "lt:1"),
+		ID: w.machineID(), Resource: w.resource(), Image: w.vm(), Name: pick(w, "", "h", "g"), Group: pick(w, "", "web", "/s/virtualmachinescalesets/w"), Template: pick(w, "", "lt:1"),
 		Failure: pick(w, "", "", "", "", "quota"), By: w.principal(), Launched: pick(w, event.Time{}, event.Time{}, event.Time{At: sec(at - 10), Res: event.Second}),
 	}
 	if w.rng.IntN(2) == 0 {

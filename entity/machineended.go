@@ -3,6 +3,7 @@ package entity
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"tidewaiter/event"
 	"tidewaiter/evidence"
@@ -43,7 +44,15 @@ func filings(e *event.Event) []tag {
 		switch {
 		case b.Failure != "" || b.DryRun:
 			add(askerTag(e, b.By))
-		case b.ID == "" || b.Action == event.VMImageSearch:
+		case b.Action == event.VMImageSearch:
+			if len(b.Owners) == 0 && slices.ContainsFunc(b.Filters, func(f string) bool { return strings.HasPrefix(f, "name=") }) {
+				t := askerTag(e, b.By)
+				if t != (tag{}) {
+					t.kind = tagSearch
+				}
+				add(t)
+			}
+		case b.ID == "":
 		default:
 			add(imageTag(e.Place.Tenant, b.ID))
 			if b.Action == event.VMImageCopy && b.Parent != "" {
@@ -95,7 +104,11 @@ func (ms *machines) tell(r *Resolver, t tag) {
 			continue
 		}
 		seen[t] = true
-		for m := range ms.having(t).all() {
+		whom := t
+		if t.kind == tagSearch { // those whom who searched launched
+			whom.kind = tagAsker
+		}
+		for m := range ms.having(whom).all() {
 			r.dirty[m.subjectID()] = true
 		}
 		if t.kind != tagImage {

@@ -49,6 +49,7 @@ func (r *Resolver) instance(id evidence.SubjectID) (*evidence.Subject, bool) {
 	b.about.Hosts = union(b.about.Hosts, nil)
 	b.with()
 	b.askers()
+	b.searched()
 	b.about.Image = r.machines.describe(m.tag.tenant, b.about.Image)
 	b.described()
 	b.guests()
@@ -198,9 +199,30 @@ func (b *machineBuilder) askers() {
 			if i := l.event.Body.(*event.Instance); last == nil && !l.event.Time.IsZero() {
 				last = l.event
 				b.about.Maker = i.By
+				b.about.Group = cmp.Or(b.about.Group, i.Group)
 				b.add(evidence.Creation, l.event)
+				if img := &b.about.Image; img.ID == "" && i.Image != "" {
+					img.ID, img.Owner, img.Market = i.Image, i.Owner, i.Market
+					b.about.Type = cmp.Or(b.about.Type, i.Type)
+				}
 			}
 			break
+		}
+	}
+}
+
+// searched adds when those who asked for the machine looked for an image by a
+// name, whoever's it be.
+func (b *machineBuilder) searched() {
+	at := b.m.launched()
+	for _, t := range b.asked {
+		t.kind = tagSearch
+		if known := b.ms.events[t]; known != nil && at > math.MinInt64 {
+			for l := range known.between(interval{at - triedBefore, at + event.Skew}) {
+				if len(b.facts) < maxShared {
+					b.add(evidence.Search, l.event)
+				}
+			}
 		}
 	}
 }

@@ -42,6 +42,7 @@ const (
 	Boot    Kind = "boot"    // it was started again after a change, or came up, as it tells itself
 	Change  Kind = "change"  // what it is, or runs, was changed through the cloud
 	Attempt Kind = "attempt" // who launched it asked for something in vain
+	Search  Kind = "search"  // who launched it looked for an image by name, whoever's it be
 	Script  Kind = "script"  // its boot agent ran something, or has something to run
 	Sharing Kind = "sharing" // others may launch the image from now on, or no longer
 	// Publication: a registry took in an image. Each is a subject of its own.
@@ -51,7 +52,7 @@ const (
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Commit, Exit, Description, Launch, Boot, Change, Attempt, Script, Sharing, Publication, Plain}
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Commit, Exit, Description, Launch, Boot, Change, Attempt, Search, Script, Sharing, Publication, Plain}
 }
 
 // Fact is one thing that an event says about a subject.

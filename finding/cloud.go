@@ -23,10 +23,12 @@ func cloudOwner(a *analytic.Assessment) []string {
 	switch {
 	case i == nil:
 		return nil
-	case i.Changed || !i.Launched:
+	case i.Changed:
 		return []string{"instance", i.ID}
 	case i.Group != "":
 		return []string{"group", i.Account, i.Region, i.Group}
+	case !i.Launched:
+		return []string{"instance", i.ID}
 	case i.By.Name != "":
 		return []string{"launched by", i.Account, principal(i.By)}
 	}
@@ -160,7 +162,7 @@ func cloudNotes(a *analytic.Assessment) (notes []string) {
 	if i.Unclear > 0 {
 		notes = append(notes, fmt.Sprintf("connections from an address that several machines had then are attributed to nobody: %d", i.Unclear))
 	}
-	if !i.Launched {
+	if !i.Launched && i.Image.ID == "" {
 		notes = append(notes, "no record tells of the machine's launch: its image and who asked for it are not known")
 	}
 	return notes

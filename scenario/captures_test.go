@@ -127,7 +127,8 @@ func cited(f finding.Finding, leg string) []string {
 	return out
 }
 
-// checkRecords reads every cited record again: it must be the line's text.
+// checkRecords reads every cited record again: it must be the line's text, which
+// is indented where the record is one of an array (docker inspect).
 func checkRecords(t *testing.T, r *app.Report, f finding.Finding) {
 	t.Helper()
 	for _, e := range f.OCSF(r.Raw, "test").Evidences {
@@ -136,7 +137,7 @@ func checkRecords(t *testing.T, r *app.Report, f finding.Finding) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(string(data), "\n")
-		if first, _, _ := strings.Cut(e.Data.Record, "\n"); e.Data.RecordError != "" || first != lines[e.Data.Line-1] {
+		if first, _, _ := strings.Cut(e.Data.Record, "\n"); e.Data.RecordError != "" || first != strings.TrimLeft(lines[e.Data.Line-1], " \t") {
 			t.Errorf("%s:%d: record %q (%s), the line is %q", e.Data.File, e.Data.Line, first, e.Data.RecordError, lines[e.Data.Line-1])
 		}
 	}

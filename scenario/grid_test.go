@@ -108,6 +108,8 @@ var gridShort = map[string]string{
 	"A25 without registry": "only the registry tells of a push, and which image it was",
 	"A23 without docker":   "without the image and its container there is nothing to tell of",
 	"A23 without zeek":     "where the image is from is all that is left: low by policy, for medium",
+	"A26 without auditd":   "what the built image ran stands nowhere else: no AN0612 and no AN0613",
+	"A28 without auditd":   "what the built image ran stands nowhere else: no AN0612 and no AN0613",
 	// A Windows container's sensor tells no container, and the rest no command.
 	"A19 without containerd": "nothing else tells which container ran when",
 	"A19 without sysmon":     "nothing else tells what it ran and whom it contacted",

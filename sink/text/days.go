@@ -35,7 +35,12 @@ func (d days) width() int {
 	return len(earlierClock)
 }
 
-func (d days) clock(at time.Time) string {
+// clock is when a record was made; a look-up has no time.
+func (d days) clock(t event.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	at := t.UTC()
 	switch before := d.last.Sub(at); {
 	case before <= 0:
 		return at.Format(lastDayClock)

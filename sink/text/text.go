@@ -224,7 +224,7 @@ const (
 
 // evidence prints one record: when, which leg, what, and where it stands.
 func (p *Printer) evidence(e finding.Evidence, span days, dir string) {
-	clock := span.clock(e.Event.Time.UTC())
+	clock := span.clock(e.Event.Time)
 	cite := clipLeft(visible.Text(fmt.Sprintf("%s:%d", strings.TrimPrefix(e.Event.Origin.File, dir), e.Event.Origin.Line())), min(citeWidth, p.width()/3))
 	style, mark := Plain, " "
 	if len(e.Signals) > 0 {
