@@ -317,8 +317,7 @@ type link struct{ Text, To string }
 type subjectView []Line
 
 type recordView struct {
-	finding.Evidence
-	Number             int
+	finding.Listed
 	Time, Clock, Class string
 	Day                string // "" for that of the record before
 	File               string
@@ -350,15 +349,20 @@ func (b *builder) finding(i int) findingView {
 		}
 	}
 	listed := list(f.Evidence)
-	v.Rest = f.Omitted + len(f.Evidence) - len(listed)
+	var at []int
+	v.Rest = f.Omitted + len(f.Evidence)
+	for _, l := range listed {
+		at = append(at, l.At)
+		v.Rest -= 1 + l.Alike
+	}
 	for _, s := range []shape{wide(), narrow()} {
-		if c := newChart(f, listed, s); c != nil {
+		if c := newChart(f, at, s); c != nil {
 			v.Charts = append(v.Charts, c)
 		}
 	}
 	before := ""
-	for _, at := range listed {
-		r := b.record(f, at, v.Folder)
+	for _, l := range listed {
+		r := b.record(f, l, v.Folder)
 		if r.Day == before {
 			r.Day = ""
 		} else {
@@ -399,22 +403,23 @@ func once(all []finding.Evidence) []finding.Evidence {
 }
 
 // list chooses which records to list: all, or those that count and the first.
-func list(all []finding.Evidence) []int {
-	var out []int
+func list(evidence []finding.Evidence) []finding.Listed {
+	all := finding.List(evidence)
+	var out []finding.Listed
 	room := MaxEvidence
 	for _, e := range all {
 		if len(e.Signals) > 0 {
 			room--
 		}
 	}
-	for i, e := range all {
+	for _, e := range all {
 		switch {
 		case len(out) == MaxEvidence:
 			return out
 		case len(e.Signals) > 0:
-			out = append(out, i)
+			out = append(out, e)
 		case room > 0:
-			out = append(out, i)
+			out = append(out, e)
 			room--
 		}
 	}
@@ -486,9 +491,8 @@ func subjectWords(s finding.Subject) subjectView {
 	return kept
 }
 
-func (b *builder) record(f *finding.Finding, at int, folder string) recordView {
-	e := f.Evidence[at]
-	v := recordView{Evidence: e, Number: at, Time: e.Event.Time.String(), Clock: "–", Day: "without a time", Class: laneClass(laneOf(e, legStates(f))),
+func (b *builder) record(f *finding.Finding, e finding.Listed, folder string) recordView {
+	v := recordView{Listed: e, Time: e.Event.Time.String(), Clock: "–", Day: "without a time", Class: laneClass(laneOf(e.Evidence, legStates(f))),
 		File: strings.TrimPrefix(e.Event.Origin.File, folder), Line: e.Event.Origin.Line()}
 	if !e.Event.Time.IsZero() {
 		v.Clock, v.Day = e.Event.Time.UTC().Format("15:04:05.000"), e.Event.Time.UTC().Format("2006-01-02")

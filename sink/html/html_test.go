@@ -258,7 +258,7 @@ func TestNoFindings(t *testing.T) {
 func TestManyFindings(t *testing.T) {
 	f := story("sh")
 	for i := range 1000 {
-		f.Evidence = append(f.Evidence, record(10+float64(i)*7, evidence.Command, "command", strings.Repeat("x", 500)))
+		f.Evidence = append(f.Evidence, record(10+float64(i)*7, evidence.Command, "command", strings.Repeat("x", 500)+strings.Repeat("y", i)))
 	}
 	p := page("sh")
 	p.Findings = slices.Repeat([]finding.Finding{f}, 2*html.MaxRows)

@@ -171,14 +171,20 @@ func (p *Printer) timeline(f finding.Finding) {
 	dir := commonDir(f.Evidence)
 	p.Printf("\n")
 	p.small(span.String() + " UTC, records in " + cmp.Or(dir, "."))
-	shown, hidden := 0, f.Omitted
-	for i, e := range f.Evidence {
-		if !p.Verbose && shown >= maxLines && len(e.Signals) == 0 && i < len(f.Evidence)-1 {
-			hidden++
-			continue
+	hidden := f.Omitted
+	if p.Verbose {
+		for _, e := range f.Evidence {
+			p.evidence(finding.Listed{Evidence: e}, span, dir)
 		}
-		shown++
-		p.evidence(e, span, dir)
+	} else {
+		listed := finding.List(f.Evidence)
+		for i, l := range listed {
+			if i >= maxLines && len(l.Signals) == 0 && i < len(listed)-1 {
+				hidden += 1 + l.Alike
+				continue
+			}
+			p.evidence(l, span, dir)
+		}
 	}
 	if hidden > 0 {
 		p.Printf("%s%s\n", indent, p.Paint(Dim, fmt.Sprintf("and %d more records of the same story", hidden)))
@@ -223,7 +229,7 @@ const (
 )
 
 // evidence prints one record: when, which leg, what, and where it stands.
-func (p *Printer) evidence(e finding.Evidence, span days, dir string) {
+func (p *Printer) evidence(e finding.Listed, span days, dir string) {
 	clock := span.clock(e.Event.Time)
 	cite := clipLeft(visible.Text(fmt.Sprintf("%s:%d", strings.TrimPrefix(e.Event.Origin.File, dir), e.Event.Origin.Line())), min(citeWidth, p.width()/3))
 	style, mark := Plain, " "
@@ -232,7 +238,7 @@ func (p *Printer) evidence(e finding.Evidence, span days, dir string) {
 	}
 	left := len(indent) + span.width() + 1 + 1 + legWidth + 2
 	room := p.width() - left - utf8.RuneCountInString(cite) - 2
-	lines := wrap(visible.Text(e.Says), room)
+	lines := wrap(visible.Text(e.Words()), room)
 	if len(lines) > maxSays {
 		lines = append(lines[:maxSays-1], strings.TrimSuffix(clip(lines[maxSays-1], room-1), "…")+"…")
 	}
