@@ -187,7 +187,9 @@ func laneNames(f *finding.Finding) []string {
 		used[name] = true
 	}
 	for _, e := range f.Evidence {
-		used[laneOf(e, states)] = true
+		if !e.Event.Time.IsZero() {
+			used[laneOf(e, states)] = true
+		}
 	}
 	var out []string
 	take := func(name string) {

@@ -125,3 +125,13 @@ func TestManyInOnePlaceAreCounted(t *testing.T) {
 		t.Errorf("lanes %+v", c.Lanes)
 	}
 }
+
+// What was looked up has no time, and so no place on the axis.
+func TestLookUpsHaveNoLane(t *testing.T) {
+	f := told(0, time.Second, 2*time.Second)
+	lanes := len(newChart(f, nil, wide()).Lanes)
+	f.Evidence = append(f.Evidence, finding.Evidence{Event: &event.Event{Body: &event.Plain{}}, Kind: evidence.Description, Says: "x"})
+	if n := len(newChart(f, nil, wide()).Lanes); n != lanes {
+		t.Errorf("%d lanes, %d without what was looked up", n, lanes)
+	}
+}
