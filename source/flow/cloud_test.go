@@ -103,6 +103,8 @@ func TestVPCFlowJSON(t *testing.T) {
 		{"no address", `{"srcAddr":"null","dstAddr":"10.0.0.1"}`, sourcetest.Want{}},
 		{"OCSF", `{"class_uid":4001,"src_endpoint":{"ip":"10.3.0.14","port":41446},"dst_endpoint":{"ip":"203.0.113.66","port":3333},"connection_info":{"protocol_num":6},"traffic":{"bytes":5},"start_time":1795300000000,"end_time":1795300060000}`,
 			sourcetest.Want{At: event.Time{At: at.At, Res: event.Millisecond}, Body: ocsf}},
+		{"OCSF, something was missed", `{"class_uid":4001,"status":"Success","src_endpoint":{"interface_uid":"eni-1"},"dst_endpoint":{},"status_code":"SKIPDATA","start_time":1795300000000,"end_time":1795300060000}`,
+			sourcetest.Want{At: event.Time{At: at.At, Res: event.Millisecond}, Body: &event.Loss{Reason: "records of a VPC flow log were skipped", Count: -1}}},
 		{"CloudWatch", `{"messageType":"DATA_MESSAGE","logEvents":[{"id":"1","message":"` + strings.TrimSpace(vpcOut) + `"}]}`, sourcetest.Want{At: at, Body: vpcWant(21240, -1)}},
 		{"a shipper", `{"message":` + fmt.Sprintf("%q", plain) + `}`, sourcetest.Want{At: at, Body: vpcWant(21240, -1)}},
 		{"something else", `{"a":1}`, sourcetest.Want{Fault: "not a VPC flow record"}},

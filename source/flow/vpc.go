@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"tidewaiter/event"
@@ -45,7 +46,7 @@ func VPCFlowJSON() *source.Format {
 		Framing: source.JSONLists,
 		Sniff:   sniffVPCJSON,
 		New: func(out *source.Output) source.Decoder {
-			return &vpcJSONDecoder{vpcPairs: newVPCPairs(out)}
+			return &vpcJSONDecoder{vpcPairs: newVPCPairs(out), keys: map[string]vpcKey{}}
 		},
 	}
 }
@@ -116,7 +117,9 @@ var (
 type vpcDecoder struct {
 	vpcPairs
 	columns []vpcField
-	fields  [][]byte // reused
+	// Reused.
+	fields [][]byte
+	values vpcValues
 }
 
 // Decode implements source.Decoder.
@@ -142,11 +145,11 @@ func (d *vpcDecoder) Decode(rec source.Record) {
 		d.out.Unreadable(rec, errNotVPC)
 		return
 	}
-	var v vpcValues
+	d.values = vpcValues{}
 	for i, f := range d.columns {
-		v.set(f, fields[i])
+		d.values.set(f, fields[i])
 	}
-	d.row(rec, &v)
+	d.row(rec, &d.values)
 }
 
 // mayBeHeader is a quick look: a header names an address, the status, or the
@@ -193,6 +196,37 @@ func vpcName(s string) string {
 type vpcJSONDecoder struct {
 	vpcPairs
 	opener envelope.Opener
+	keys   map[string]vpcKey // how keys were read before, maxKeys at most
+	values vpcValues         // reused
+}
+
+// vpcKey is what a key of an object names: a field, vpcFields if none is read,
+// or a field by another name, which gives way to its own.
+type vpcKey struct {
+	field vpcField
+	other bool
+}
+
+// maxKeys bounds the keys that are remembered.
+const maxKeys = 256
+
+// key reads a key in whatever spelling.
+func (d *vpcJSONDecoder) key(s string) vpcKey {
+	k, known := d.keys[s]
+	if known {
+		return k
+	}
+	name := vpcName(s)
+	k.field = vpcFields
+	if f := slices.Index(vpcNames[:], name); f >= 0 {
+		k.field = vpcField(f)
+	} else if o, known := vpcOthers[name]; known {
+		k = o
+	}
+	if len(d.keys) < maxKeys {
+		d.keys[s] = k
+	}
+	return k
 }
 
 // Decode implements source.Decoder.
@@ -211,12 +245,14 @@ func (d *vpcJSONDecoder) open(rec source.Record, depth int) {
 	}
 	text := e.String("message")
 	fields := strings.Fields(text)
-	v := vpcObject(e.Value)
+	v := &d.values
+	*v = vpcValues{}
 	if len(fields) == len(vpcDefault) {
-		v = vpcValues{}
 		for i, f := range vpcColumns(vpcDefault) {
 			v.set(f, []byte(fields[i]))
 		}
+	} else {
+		d.object(e.Value)
 	}
 	switch err := e.Parser.Fault(); {
 	case err != nil:
@@ -226,47 +262,34 @@ func (d *vpcJSONDecoder) open(rec source.Record, depth int) {
 	case len(v[vpcSrc])+len(v[vpcDst])+len(v[vpcStatus]) == 0:
 		d.out.Unreadable(rec, errNotVPCJSON)
 	default:
-		d.row(rec, &v)
+		d.row(rec, v)
 	}
 }
 
-// vpcObject reads an object as a record: by the fields' names in any spelling,
-// and as OCSF calls them.
-func vpcObject(o jsonrecord.Value) (v vpcValues) {
-	others := map[string]string{}
-	o.Each(func(key string, val jsonrecord.Value) {
-		s := val.Number()
-		if s == "" {
-			return
-		}
-		name := vpcName(key)
-		for f, known := range vpcNames {
-			if name == known {
-				v.set(vpcField(f), []byte(s))
-			}
-		}
-		for _, o := range vpcOthers {
-			if name == o.name {
-				others[name] = s
-			}
+// object reads an object as a record: by the fields' names in any spelling, and
+// as OCSF calls them.
+func (d *vpcJSONDecoder) object(o jsonrecord.Value) {
+	var others vpcValues
+	o.Each(func(name string, val jsonrecord.Value) {
+		if k := d.key(name); k.other {
+			others.set(k.field, val.Bytes())
+		} else {
+			d.values.set(k.field, val.Bytes())
 		}
 	})
 	if o.Get("src_endpoint").Exists() {
 		for f, path := range ocsfPaths {
-			v.set(f, []byte(o.Number(path...)))
+			d.values.set(f, o.Bytes(path...))
 		}
 	}
-	for _, o := range vpcOthers {
-		v.set(o.field, []byte(others[o.name]))
+	for f, text := range others {
+		d.values.set(vpcField(f), text)
 	}
-	return v
 }
 
-// vpcOthers are fields under other names: as Panther and OCSF call them.
-var vpcOthers = []struct {
-	field vpcField
-	name  string
-}{{vpcStatus, "status"}, {vpcStatus, "statuscode"}, {vpcStart, "starttime"}, {vpcEnds, "endtime"}}
+// vpcOthers are fields under other names: as Panther and OCSF call them. In
+// OCSF the log's status is the code, and "status" says how the record was made.
+var vpcOthers = map[string]vpcKey{"status": {vpcStatus, true}, "statuscode": {vpcStatus, false}, "starttime": {vpcStart, true}, "endtime": {vpcEnds, true}}
 
 // ocsfPaths are where OCSF has the fields.
 var ocsfPaths = map[vpcField][]string{
