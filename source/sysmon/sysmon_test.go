@@ -216,6 +216,31 @@ func FuzzXML(f *testing.F) {
 	sourcetest.Fuzz(f, XML(), nil, nil)
 }
 
+// What a quick look calls of no interest is of none.
+func FuzzInterest(f *testing.F) {
+	for _, c := range xmlCases() {
+		f.Add([]byte(c.text))
+	}
+	of5 := xmlOf(windows, "5", created...)
+	if !ofNoInterest([]byte(of5)) {
+		f.Error("the end of a process is read")
+	}
+	in := func(with string) string { return strings.Replace(of5, "<System>", with+"<System>", 1) }
+	for _, s := range []string{of5, in("<!-- <EventID>5</EventID> -->"), in("<a><EventID>5</EventID></a>"), strings.Replace(in("<a><EventID>5</EventID></a>"), "<EventID>5<", "<x:EventID>1<", 1)} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if !ofNoInterest(text) {
+			return
+		}
+		if e, err := parseXML(text); err == nil {
+			if body, err := e.body(); err == nil && body != nil {
+				t.Fatalf("it is %+v", body)
+			}
+		}
+	})
+}
+
 func FuzzJSON(f *testing.F) {
 	for _, text := range renderings() {
 		f.Add([]byte(text))

@@ -131,17 +131,15 @@ var syslogHead = regexp.MustCompile(`^(<\d+>)?(\d )?([A-Z][a-z]{2} [ \d]\d \d\d:
 func (d *xmlDecoder) event(rec source.Record, text, rest []byte) {
 	spans := d.spans
 	d.spans = nil
-	e, err := parseXML(text)
 	rec.Span = spans[0]
-	if err != nil {
-		d.out.Unreadable(rec, err)
-		for range spans[1:] {
-			d.out.Skip()
-		}
-		return
-	}
 	before := *d.out.Tally
-	tell(d.out, e, source.Record{Data: text, Span: spans[0]}, spans)
+	if ofNoInterest(text) {
+		d.out.Skip()
+	} else if e, err := parseXML(text); err != nil {
+		d.out.Unreadable(rec, err)
+	} else {
+		tell(d.out, e, source.Record{Data: text, Span: spans[0]}, spans)
+	}
 	if d.out.Tally.Events == before.Events {
 		for range spans[1:] { // it was skipped, or could not be read: as one record
 			d.out.Skip()
@@ -155,6 +153,21 @@ func (d *xmlDecoder) event(rec source.Record, text, rest []byte) {
 		last.Length = len(cut)
 		d.Decode(source.Record{Data: cut, Span: last})
 	}
+}
+
+// ofNoInterest is a quick look at an event's id: whether it is none of those that
+// are read. Where an id could stand that is not the event's, it says nothing.
+func ofNoInterest(text []byte) bool {
+	_, after, found := bytes.Cut(text, []byte("<EventID>"))
+	id, _, closed := bytes.Cut(after, []byte("</EventID>"))
+	if !found || !closed || bytes.Count(text, []byte("EventID")) > 2 || bytes.Contains(text, []byte("<!")) {
+		return false
+	}
+	switch string(bytes.TrimSpace(id)) {
+	case processCreate, connected, fileCreate, dnsQuery, sysmonError:
+		return false
+	}
+	return len(id) > 0 && len(bytes.Trim(id, " 0123456789")) == 0
 }
 
 // xmlEvent is the event's form (schemas.microsoft.com/win/2004/08/events).
