@@ -31,6 +31,7 @@ func Formats() []*source.Format {
 		docker.InspectContainer(),
 		docker.InspectImage(),
 		docker.DaemonLog(),
+		docker.Authorization(),
 		containerd.Events(),
 		cri.ContainerdLog(),
 		cri.CRIOLog(),

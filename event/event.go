@@ -199,39 +199,40 @@ type Source string
 
 // The sources known so far.
 const (
-	Docker     Source = "docker"     // Docker Engine's event stream
-	Dockerd    Source = "dockerd"    // Docker Engine's own log
-	Inspect    Source = "inspect"    // docker inspect output: look-ups
-	Containerd Source = "containerd" // containerd's event stream
-	Auditd     Source = "auditd"     // Linux audit
-	Conntrack  Source = "conntrack"  // netfilter connection tracking
-	Zeek       Source = "zeek"       // Zeek's logs
-	Suricata   Source = "suricata"   // Suricata's EVE log
-	Hubble     Source = "hubble"     // Cilium's flow log
-	CRI        Source = "cri"        // the log of a CRI runtime: containerd, CRI-O
-	Kubelet    Source = "kubelet"    // the kubelet's log
-	KubeAudit  Source = "k8s.audit"  // the Kubernetes API server's audit log
-	KubeEvents Source = "k8s.event"  // Kubernetes Events
-	Tetragon   Source = "tetragon"   // Tetragon's event log
-	Tracee     Source = "tracee"     // Tracee's event log
-	Laurel     Source = "laurel"     // Linux audit, as JSON by laurel
-	Registry   Source = "registry"   // a registry's notifications
-	CloudTrail Source = "cloudtrail" // AWS CloudTrail
-	EC2        Source = "ec2"        // what Amazon EC2's API says of images and instances: look-ups
-	GCPAudit   Source = "gcp.audit"  // Google Cloud's audit logs
-	Azure      Source = "azure"      // Azure's activity log
-	VPCFlow    Source = "vpcflow"    // AWS VPC flow logs
-	GCPFlow    Source = "gcp.flow"   // Google Cloud's VPC flow logs
-	AzureFlow  Source = "azure.flow" // Azure's flow logs, of security groups and virtual networks
-	NetFlow    Source = "netflow"    // NetFlow, IPFIX and sFlow as a collector writes them
-	Route53    Source = "route53"    // AWS Route 53 Resolver's query logs
-	GCPDNS     Source = "gcp.dns"    // Google Cloud DNS query logs
-	CloudInit  Source = "cloud-init" // cloud-init's logs
-	UserDump   Source = "user-data"  // user data as it lies on a machine: look-ups
-	GuestAgent Source = "guest"      // the logs of clouds' agents in their machines
-	Sysmon     Source = "sysmon"     // Sysmon, on Windows and Linux
-	Inventory  Source = "inventory"  // what an inputs.yaml says of hosts
-	JSON       Source = "json"       // plain JSON events, for trying a detection
+	Docker      Source = "docker"       // Docker Engine's event stream
+	Dockerd     Source = "dockerd"      // Docker Engine's own log
+	DockerAuthz Source = "docker.authz" // what Docker Engine asks its authorization plugins
+	Inspect     Source = "inspect"      // docker inspect output: look-ups
+	Containerd  Source = "containerd"   // containerd's event stream
+	Auditd      Source = "auditd"       // Linux audit
+	Conntrack   Source = "conntrack"    // netfilter connection tracking
+	Zeek        Source = "zeek"         // Zeek's logs
+	Suricata    Source = "suricata"     // Suricata's EVE log
+	Hubble      Source = "hubble"       // Cilium's flow log
+	CRI         Source = "cri"          // the log of a CRI runtime: containerd, CRI-O
+	Kubelet     Source = "kubelet"      // the kubelet's log
+	KubeAudit   Source = "k8s.audit"    // the Kubernetes API server's audit log
+	KubeEvents  Source = "k8s.event"    // Kubernetes Events
+	Tetragon    Source = "tetragon"     // Tetragon's event log
+	Tracee      Source = "tracee"       // Tracee's event log
+	Laurel      Source = "laurel"       // Linux audit, as JSON by laurel
+	Registry    Source = "registry"     // a registry's notifications
+	CloudTrail  Source = "cloudtrail"   // AWS CloudTrail
+	EC2         Source = "ec2"          // what Amazon EC2's API says of images and instances: look-ups
+	GCPAudit    Source = "gcp.audit"    // Google Cloud's audit logs
+	Azure       Source = "azure"        // Azure's activity log
+	VPCFlow     Source = "vpcflow"      // AWS VPC flow logs
+	GCPFlow     Source = "gcp.flow"     // Google Cloud's VPC flow logs
+	AzureFlow   Source = "azure.flow"   // Azure's flow logs, of security groups and virtual networks
+	NetFlow     Source = "netflow"      // NetFlow, IPFIX and sFlow as a collector writes them
+	Route53     Source = "route53"      // AWS Route 53 Resolver's query logs
+	GCPDNS      Source = "gcp.dns"      // Google Cloud DNS query logs
+	CloudInit   Source = "cloud-init"   // cloud-init's logs
+	UserDump    Source = "user-data"    // user data as it lies on a machine: look-ups
+	GuestAgent  Source = "guest"        // the logs of clouds' agents in their machines
+	Sysmon      Source = "sysmon"       // Sysmon, on Windows and Linux
+	Inventory   Source = "inventory"    // what an inputs.yaml says of hosts
+	JSON        Source = "json"         // plain JSON events, for trying a detection
 )
 
 // Unix converts nanoseconds since 1970 to a UTC time.

@@ -16,7 +16,7 @@ import (
 // were measured to need.
 func lateness() map[event.Source]time.Duration {
 	return map[event.Source]time.Duration{
-		event.Docker: 30 * time.Second, event.Dockerd: 30 * time.Second, event.Containerd: 30 * time.Second, event.CRI: 30 * time.Second,
+		event.Docker: 30 * time.Second, event.Dockerd: 30 * time.Second, event.DockerAuthz: 30 * time.Second, event.Containerd: 30 * time.Second, event.CRI: 30 * time.Second,
 		event.Auditd: 30 * time.Second, event.Laurel: 30 * time.Second, event.Tetragon: 30 * time.Second, event.Tracee: 30 * time.Second,
 		event.Conntrack: 30 * time.Second, event.Kubelet: 30 * time.Second,
 		event.KubeAudit: 10 * time.Minute, event.KubeEvents: 2 * time.Minute, event.Registry: 2 * time.Minute,

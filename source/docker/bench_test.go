@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -66,11 +67,21 @@ func benchDaemon(n int64) string {
 	return text + later(n*1e9, "Calling POST /v1.41/containers/"+idWeb+"/start") + "\n"
 }
 
+// benchAuthorization has a look, a creation and its answer.
+func benchAuthorization(n int64) string {
+	at := fmt.Sprintf(`"timestamp":"%s"`, event.Unix(nano+n*1e9).Format("2006-01-02T15:04:05.000000000Z07:00"))
+	line := func(method, uri, rest string) string {
+		return `{"User":"ann","UserAuthNMethod":"TLS","RequestMethod":"` + method + `","RequestUri":"/v1.41` + uri + `","RequestHeaders":{"User-Agent":"Docker-Client/20.10.24 (linux)"},` + at + rest + "}\n"
+	}
+	create := fmt.Sprintf("/containers/create?name=shop-%d", n)
+	return line("GET", "/containers/json", "") + line("POST", create, `,"RequestBody":"`+base64.StdEncoding.EncodeToString([]byte(createText))+`"`) + line("POST", create, `,"ResponseStatusCode":201`)
+}
+
 func BenchmarkEvents(b *testing.B) {
 	for _, c := range []struct {
 		format *source.Format
 		life   func(int64) string
-	}{{Events(), benchEvents}, {EventsText(), benchText}, {InspectContainer(), benchInspect}, {InspectImage(), benchInspectImage}, {DaemonLog(), benchDaemon}} {
+	}{{Events(), benchEvents}, {EventsText(), benchText}, {InspectContainer(), benchInspect}, {InspectImage(), benchInspectImage}, {DaemonLog(), benchDaemon}, {Authorization(), benchAuthorization}} {
 		sourcetest.Bench(b, c.format, sourcetest.Fill("", c.life))
 	}
 }

@@ -25,6 +25,8 @@ func sharedFiles(t *testing.T) map[string]string {
 			files[path] = "docker-events"
 		case name == "dockerd.log", name == "dockerd-debug.log":
 			files[path] = "dockerd-log"
+		case name == "authz.jsonl", name == "authz-tls.jsonl":
+			files[path] = "docker-authz"
 		case name == "inspect-container.json", name == "docker-inspect.json":
 			files[path] = "docker-inspect"
 		case name == "inspect-image.json", name == "docker-image-inspect.json":
@@ -41,7 +43,7 @@ func sharedFiles(t *testing.T) map[string]string {
 // readShared decodes one sample. All of them are whole, so that a record that
 // cannot be read is a mistake of the decoder's.
 func readShared(t *testing.T, path, want string) []event.Event {
-	in, events := sourcetest.ReadFile(t, path, Events(), EventsText(), InspectContainer(), InspectImage(), DaemonLog())
+	in, events := sourcetest.ReadFile(t, path, Events(), EventsText(), InspectContainer(), InspectImage(), DaemonLog(), Authorization())
 	tally := in.Tallies()[0]
 	if tally.Format.Name != want {
 		t.Errorf("%s: recognised as %s, want %s", path, tally.Format.Name, want)
