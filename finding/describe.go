@@ -187,7 +187,11 @@ func describeLookup(d *event.ContainerDescription) string {
 			says = append(says, a.String())
 		}
 	}
-	return strings.TrimSuffix("looked up: "+strings.Join(says, "; "), ": ")
+	what := d.Name
+	if name := d.Image.Familiar(); name != "" {
+		what = strings.TrimSpace(what + " of " + name)
+	}
+	return strings.TrimSuffix(strings.TrimSpace("looked up "+what)+": "+strings.Join(says, "; "), ": ")
 }
 
 // describeTask leaves out a process that the source does not tell.
