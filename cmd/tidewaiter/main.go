@@ -90,7 +90,8 @@ func newRoot() *cobra.Command {
 		Short: "Find malicious container images by what they do after they arrive",
 		Long: `tidewaiter follows each container image from its arrival on a host (pull, load,
 build) through the container's creation and start to its behaviour (commands,
-connections), joins these on one image identity within a window, and raises one
+connections), and each cloud machine from its image over launch and first boot
+to the same; joins these on one image identity within a window, and raises one
 finding with every leg's evidence. It executes MITRE ATT&CK's own detection
 strategies.`,
 		Example: `  tidewaiter hunt /var/log/collected/              look through recorded logs
