@@ -3,7 +3,6 @@ package policy
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -40,7 +39,9 @@ func Schema(v *Vocabulary) ([]byte, error) {
 		"match":    optional(object(claims, "What the scope claims: anything that fits one of these.")),
 		"inherits": map[string]any{"type": "string", "minLength": 1, "description": "The scope whose settings hold where this one says nothing."},
 	}
-	maps.Copy(scope, shared)
+	for name := range shared { // what is said of a setting stands once
+		scope[name] = map[string]any{"$ref": "#/properties/settings/properties/" + name}
+	}
 	root := object(map[string]any{
 		"version":      map[string]any{"const": 1, "description": "The version of this format."},
 		"learning":     Duration.schema("How long memory must have been filled before \"never seen\" counts. Default: 7d."),
@@ -66,6 +67,11 @@ func Schema(v *Vocabulary) ([]byte, error) {
 	root["$id"] = SchemaID
 	root["title"] = "tidewaiter policy"
 	root["required"] = []string{"version"}
+	forms := map[string]any{}
+	for _, t := range Types() {
+		forms[string(t)] = t.form()
+	}
+	root["$defs"] = forms
 	b, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write schema: %w", err)
@@ -84,12 +90,14 @@ func optional(object map[string]any) map[string]any {
 }
 
 func networks(doc string) map[string]any {
-	return list(map[string]any{"type": "string", "pattern": `^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`}, doc)
+	form := list(map[string]any{"type": "string", "pattern": `^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$`})
+	form["description"] = doc
+	return form
 }
 
 // list allows one plain value in place of a list of one.
-func list(item map[string]any, doc string) map[string]any {
-	return map[string]any{"description": doc, "anyOf": []any{item, map[string]any{"type": "array", "items": item}}}
+func list(item map[string]any) map[string]any {
+	return map[string]any{"anyOf": []any{item, map[string]any{"type": "array", "items": item}}}
 }
 
 // schema is the JSON Schema of a setting.
@@ -115,29 +123,34 @@ const port = `(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]
 
 // schema is the JSON Schema of a value of the type.
 func (t Type) schema(doc string) map[string]any {
+	return map[string]any{"$ref": "#/$defs/" + string(t), "description": doc}
+}
+
+// form is what values of the type look like.
+func (t Type) form() map[string]any {
 	text := func(pattern string) map[string]any { return map[string]any{"type": "string", "pattern": pattern} }
 	switch t {
 	case Images:
-		return list(text(`^[^:@*\s/]+(:[0-9]+)?(/[^:@\s/]+)*(@sha(256|384|512):[0-9a-f]+)?$`), doc)
+		return list(text(`^[^:@*\s/]+(:[0-9]+)?(/[^:@\s/]+)*(@sha(256|384|512):[0-9a-f]+)?$`))
 	case Releases:
-		return list(text(`^[^@*\s]+:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}@sha(256|384|512):[0-9a-f]+$`), doc)
+		return list(text(`^[^@*\s]+:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}@sha(256|384|512):[0-9a-f]+$`))
 	case Publishers:
-		return list(text(`^[^@*\s/]+(/[^:@\s/]+)* by \S(.*\S)?$`), doc)
+		return list(text(`^[^@*\s/]+(/[^:@\s/]+)* by \S(.*\S)?$`))
 	case VMImages:
-		return list(text(`^(image:.*[^* ].*|(owner|project|publisher|gallery|product|plan):[^*]*[^* ][^*]*)$`), doc)
+		return list(text(`^(image:.*[^* ].*|(owner|project|publisher|gallery|product|plan):[^*]*[^* ][^*]*)$`))
 	case Destinations:
-		return list(text(`^([0-9A-Fa-f:.]+(/[0-9]{1,3})?|(\*\.)?[^.*/:\s]+(\.[^.*/:\s]+)*\.?)$`), doc)
+		return list(text(`^([0-9A-Fa-f:.]+(/[0-9]{1,3})?|(\*\.)?[^.*/:\s]+(\.[^.*/:\s]+)*\.?)$`))
 	case Ports:
 		return list(map[string]any{"anyOf": []any{
 			map[string]any{"type": "integer", "minimum": 1, "maximum": 65535},
 			text("^" + port + "(-" + port + ")?$"),
-		}}, doc)
+		}})
 	case Duration:
-		return map[string]any{"type": "string", "pattern": durationForm, "minLength": 2, "description": doc}
+		return map[string]any{"type": "string", "pattern": durationForm, "minLength": 2}
 	case Number:
-		return map[string]any{"type": "number", "description": doc}
+		return map[string]any{"type": "number"}
 	case Flag:
-		return map[string]any{"type": "boolean", "description": doc}
+		return map[string]any{"type": "boolean"}
 	}
-	return list(text(`^\S([\s\S]*\S)?$`), doc)
+	return list(text(`^\S([\s\S]*\S)?$`))
 }
