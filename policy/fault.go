@@ -81,8 +81,11 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
+// glance is how many keys a message lists.
+const glance = 12
+
 // suggestion says what a key that nobody knows may have been meant to be: the
-// closest known one, or else all of them.
+// closest known one, or else all of them if they can be read at a glance.
 func suggestion(got string, known []string) string {
 	closest, least := "", len(got)/3+2
 	sorted := slices.Sorted(slices.Values(known))
@@ -94,7 +97,7 @@ func suggestion(got string, known []string) string {
 	switch {
 	case closest != "":
 		return fmt.Sprintf("; did you mean %s?", quote(closest))
-	case len(sorted) == 0:
+	case len(sorted) == 0 || len(sorted) > glance:
 		return ""
 	}
 	return "; want " + anyOf(sorted)

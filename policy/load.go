@@ -450,7 +450,7 @@ func (l *loader) hint(key string, known []string) string {
 		slices.Sort(ids)
 		return "; it belongs below " + anyOf(ids)
 	}
-	return suggestion(bare, known)
+	return cmp.Or(suggestion(bare, known), `; "tidewaiter policy init" writes every key that there is`)
 }
 
 var (

@@ -73,6 +73,7 @@ func TestFaults(t *testing.T) {
 		"an addition to a tunable":    {"version: 1\nsettings: {AN1: {Tools+: [sh]}}\n", "2:18: settings.AN1.Tools+: a tunable can not be added to; write the whole list under \"Tools\""},
 		"unknown in match":            {"version: 1\nscopes: {a: {match: {host: [h]}}}\n", "2:22: scopes.a.match.host: unknown key; did you mean \"hosts\"?"},
 		"unknown in addresses":        {"version: 1\naddresses: {private: [10.0.0.0/8]}\n", "2:13: addresses.private: unknown key; want internal or public"},
+		"unknown, of many settings":   {"version: 1\nsettings: {zzzzzzzz: 1}\n", "2:12: settings.zzzzzzzz: unknown key; \"tidewaiter policy init\" writes every key that there is"},
 		"an empty key":                {"version: 1\n\"\": x\n", "2:1: \"\": unknown key; want addresses"},
 		"a key of many lines":         {"version: 1\n\"a\\nb: c\": x\n", "2:1: \"a\\nb: c\": unknown key"},
 		"a long key":                  {"version: 1\n" + strings.Repeat("k", 999) + ": x\n", "2:1: \"" + strings.Repeat("k", maxQuoted) + "\"…: unknown key"},

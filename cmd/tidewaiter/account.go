@@ -85,6 +85,10 @@ func (a *account) line(label, format string, args ...any) {
 }
 
 func (a *account) sources(r *app.Report) {
+	width := 10
+	for _, s := range r.BySource() {
+		width = max(width, len(s.Source))
+	}
 	for i, s := range r.BySource() {
 		label := ""
 		if i == 0 {
@@ -94,7 +98,7 @@ func (a *account) sources(r *app.Report) {
 		if s.Unreadable > 0 {
 			tail = fmt.Sprintf(", %s", plural(s.Unreadable, "unreadable record"))
 		}
-		a.line(label, "%-10s %s, %s: %s, %d without interest%s", s.Source, plural(int64(s.Files), "file"),
+		a.line(label, "%-*s %s, %s: %s, %d without interest%s", width, s.Source, plural(int64(s.Files), "file"),
 			plural(s.Records, "record"), plural(s.Events, "event"), s.Skipped, tail)
 	}
 	if r.First != 0 {
