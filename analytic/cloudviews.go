@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"maps"
 	"net/netip"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tidewaiter/event"
@@ -270,24 +272,21 @@ func scriptView(p *policy.Policy, f evidence.Fact) ScriptView {
 	return v
 }
 
-// endpointOf is the place that a URL names.
-func endpointOf(p *policy.Policy, url string) EndpointView {
-	_, rest, ok := strings.Cut(url, "://")
-	if !ok {
+// endpointOf is the place that a URL names. Its path may be anything: what makes
+// it no URL hides no host.
+func endpointOf(p *policy.Policy, address string) EndpointView {
+	_, rest, ok := strings.Cut(address, "://")
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	u, err := url.Parse("//" + rest)
+	if !ok || err != nil {
 		return EndpointView{}
 	}
-	host, _, _ := strings.Cut(rest, "/")
-	if at := strings.LastIndexByte(host, '@'); at >= 0 {
-		host = host[at+1:]
-	}
-	if ap, err := netip.ParseAddrPort(host); err == nil {
-		return endpointView(p, ap.Addr().String(), ap.Addr(), int(ap.Port()), "", nil)
-	}
-	if a, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
-		return endpointView(p, a.String(), a, 0, "", nil)
-	}
-	host, _, _ = strings.Cut(host, ":")
-	return endpointView(p, strings.ToLower(host), netip.Addr{}, 0, "", nil)
+	host := strings.ToLower(u.Hostname())
+	port, _ := strconv.Atoi(u.Port()) // "" is none
+	addr, _ := netip.ParseAddr(host)  // a name is none
+	return endpointView(p, host, addr, port, "", nil)
 }
 
 func sharingView(p *policy.Policy, f evidence.Fact) SharingView {
