@@ -57,7 +57,10 @@ var rooms = map[string][]string{
 	"detections":             {},
 	"finding":                {"event", "image", "evidence", "analytic"},
 	"partition":              {"event", "image", "evidence", "entity", "baseline", "policy", "analytic", "finding"},
-	"sink/*":                 {"event", "evidence", "analytic", "finding", "visible"},
+	"sensor":                 {"event"},
+	"sensor/*":               {"event", "sensor"},
+	"sink":                   {"finding"},
+	"sink/*":                 {"event", "evidence", "analytic", "finding", "visible", "sink"},
 	"visible":                {},
 	"posture":                {"image", "policy", "command"},
 	"posture/document":       {"posture", "image", "event", "source"},
@@ -75,7 +78,7 @@ var rooms = map[string][]string{
 }
 
 // clocks may read the wall clock: the rim, where the world is met.
-var clocks = []string{"app", "cmd/", "source/", "sink/"}
+var clocks = []string{"app", "cmd/", "source/", "sink/", "sensor/"}
 
 var bannedNames = []string{"util", "utils", "common", "types", "helpers", "base", "manager", "engine", "v1"}
 
