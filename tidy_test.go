@@ -57,6 +57,9 @@ var rooms = map[string][]string{
 	"detections":             {},
 	"finding":                {"event", "image", "evidence", "analytic"},
 	"partition":              {"event", "image", "evidence", "entity", "baseline", "policy", "analytic", "finding"},
+	"journal":                {"sensor"},
+	"state":                  {},
+	"daemon":                 {"event", "source", "source/note", "stream", "sensor", "journal", "state", "entity", "policy", "analytic", "partition", "finding", "sink"},
 	"sensor":                 {"event"},
 	"sensor/*":               {"event", "sensor"},
 	"sink":                   {"finding"},
@@ -78,7 +81,7 @@ var rooms = map[string][]string{
 }
 
 // clocks may read the wall clock: the rim, where the world is met.
-var clocks = []string{"app", "cmd/", "source/", "sink/", "sensor/"}
+var clocks = []string{"app", "cmd/", "source/", "sink/", "sensor/", "journal", "state", "daemon"}
 
 var bannedNames = []string{"util", "utils", "common", "types", "helpers", "base", "manager", "engine", "v1"}
 

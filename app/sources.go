@@ -18,6 +18,7 @@ import (
 	"tidewaiter/source/gcp"
 	"tidewaiter/source/guest"
 	"tidewaiter/source/kubernetes"
+	"tidewaiter/source/note"
 	"tidewaiter/source/registry"
 	"tidewaiter/source/sysmon"
 )
@@ -72,5 +73,6 @@ func Formats() []*source.Format {
 		guest.UserData(),
 		dns.Route53(),
 		dns.GoogleDNS(),
+		note.Format(),
 	}
 }

@@ -232,6 +232,7 @@ const (
 	GuestAgent  Source = "guest"        // the logs of clouds' agents in their machines
 	Sysmon      Source = "sysmon"       // Sysmon, on Windows and Linux
 	Inventory   Source = "inventory"    // what an inputs.yaml says of hosts
+	Tidewaiter  Source = "tidewaiter"   // what this program notes of its own sight
 	JSON        Source = "json"         // plain JSON events, for trying a detection
 )
 

@@ -141,14 +141,28 @@ func sameEvidence(a, b Finding) bool {
 func (b *Book) Findings(watermark int64) []Finding {
 	out := make([]Finding, 0, len(b.current))
 	for _, f := range b.current {
-		f.State = Confirmed
-		if f.FinalAt > watermark {
-			f.State = Provisional
-		}
-		out = append(out, f)
+		out = append(out, f.asOf(watermark))
 	}
 	slices.SortFunc(out, Rank)
 	return out
+}
+
+// asOf says whether late records can still change a finding.
+func (f Finding) asOf(watermark int64) Finding {
+	f.State = Confirmed
+	if f.FinalAt > watermark {
+		f.State = Provisional
+	}
+	return f
+}
+
+// Finding gives one finding, also one that has ended.
+func (b *Book) Finding(id string, watermark int64) (Finding, bool) {
+	if f, ok := b.current[id]; ok {
+		return f.asOf(watermark), true
+	}
+	f, ok := b.ended[id]
+	return f, ok
 }
 
 // Rank orders findings for people, worst first.

@@ -215,6 +215,11 @@ func (p *Partition) letGo(id evidence.SubjectID) {
 // Findings gives the findings as of the last Sync, worst first.
 func (p *Partition) Findings() []finding.Finding { return p.book.Findings(p.watermark) }
 
+// Finding gives one finding as of the last Sync, also one that has ended.
+func (p *Partition) Finding(id string) (finding.Finding, bool) {
+	return p.book.Finding(id, p.watermark)
+}
+
 // Ended gives the findings that were withdrawn or superseded.
 func (p *Partition) Ended() []finding.Finding { return p.book.Ended() }
 

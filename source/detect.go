@@ -113,6 +113,10 @@ func skipValue(dec *json.Decoder) error {
 	}
 }
 
+// Detect tells the format of a file of which the first bytes are given, nil if
+// it is none of them.
+func Detect(formats []*Format, head []byte) *Format { return detect(formats, newSample(head, false)) }
+
 // detect picks the format that is surest, nil if none is. Equal answers go to
 // the earlier format in the list, so the result does not depend on chance.
 func detect(formats []*Format, s Sample) *Format {

@@ -129,11 +129,14 @@ func (in *Input) Place() event.Place { return in.place }
 func (in *Input) BytesRead() int64 {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.file.read
+	return in.file.read.Load()
 }
 
 // Size is the size of the file in bytes, 0 if it cannot be told.
 func (in *Input) Size() int64 {
+	if in.file.file == nil {
+		return 0
+	}
 	info, err := in.file.file.Stat()
 	if err != nil {
 		return 0
@@ -178,8 +181,13 @@ func (in *Input) Next() (event.Event, error) {
 
 // step reads one record, or ends the input.
 func (in *Input) step() {
-	own := in.lanes[0]
-	rec, err := in.framer.next()
+	own, from := in.lanes[0], in.framer
+	in.mu.Unlock() // a stream may let one wait
+	rec, err := from.next()
+	in.mu.Lock()
+	if in.done {
+		return
+	}
 	if err == nil {
 		in.decode(own, rec)
 		return
@@ -189,6 +197,8 @@ func (in *Input) step() {
 	case errors.As(err, &long):
 		own.tally.Records++
 		own.out.Unreadable(Record{Span: long.at}, err)
+	case errors.Is(err, errQuiet):
+		in.settle()
 	case errors.Is(err, io.EOF):
 		in.end()
 	default:
@@ -231,6 +241,9 @@ func (in *Input) push(e event.Event) { in.queue = append(in.queue, e) }
 func (in *Input) Close() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	if live, ok := in.framer.(*liveFramer); ok {
+		live.close()
+	}
 	in.done, in.framer, in.queue, in.head = true, nil, nil, 0
 	for _, l := range in.lanes {
 		l.decoder = nil

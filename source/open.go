@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
@@ -19,7 +20,7 @@ func openFile(path string) (*fileReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := &fileReader{file: f}
+	file := &fileReader{file: f, close: f}
 	r, err := decompress(countingReader{f, &file.read})
 	if err == nil {
 		r, err = decompress(r)
@@ -35,19 +36,20 @@ func openFile(path string) (*fileReader, error) {
 // fileReader gives a file's content, decompressed.
 type fileReader struct {
 	io.Reader
-	file *os.File
-	read int64 // bytes of the file itself
+	file  *os.File // nil for a stream
+	close io.Closer
+	read  atomic.Int64 // bytes of the file itself
 }
 
 type countingReader struct {
 	r io.Reader
-	n *int64
+	n *atomic.Int64
 }
 
 // Read implements io.Reader.
 func (c countingReader) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
-	*c.n += int64(n)
+	c.n.Add(int64(n))
 	return n, err
 }
 
@@ -55,7 +57,7 @@ func (c countingReader) Read(b []byte) (int, error) {
 // was read may keep the fileReader.
 func (f *fileReader) Close() error {
 	f.Reader = nil
-	return f.file.Close()
+	return f.close.Close()
 }
 
 // decompress looks at the magic number and unpacks gzip (RFC 1952) and

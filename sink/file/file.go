@@ -89,3 +89,9 @@ func (f *File) Write(findings []finding.Finding, raw finding.Raw) error {
 
 // Close releases the file.
 func (f *File) Close() error { return f.w.Close() }
+
+// Line appends a line.
+func (f *File) Line(line []byte) error {
+	_, err := f.w.Write(append(line, '\n'))
+	return err
+}

@@ -274,6 +274,10 @@ func (d *decoder) Flush() {
 	}
 }
 
+// Settle implements source.Settler: the log of auditd has no record that ends an
+// event, and the next event may be long in coming.
+func (d *decoder) Settle() { d.Flush() }
+
 // noRecord counts a line that has no audit header: the kernel's or a daemon's
 // words about lost records, what ausearch prints between events, or something
 // else.

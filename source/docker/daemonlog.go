@@ -95,6 +95,9 @@ func (d *daemonDecoder) Decode(rec source.Record) {
 // without it.
 func (d *daemonDecoder) Flush() { d.release(len(d.waiting)) }
 
+// Settle implements source.Settler: a call's body follows at once, or not at all.
+func (d *daemonDecoder) Settle() { d.Flush() }
+
 // decodeMessage counts rec exactly once, unless it fails.
 func (d *daemonDecoder) decodeMessage(rec source.Record, l *logrus.Line) error {
 	switch {

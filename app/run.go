@@ -1,0 +1,101 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"tidewaiter/analytic"
+	"tidewaiter/daemon"
+	"tidewaiter/detections"
+	"tidewaiter/event"
+	"tidewaiter/policy"
+	"tidewaiter/sensor"
+	"tidewaiter/sensor/tail"
+	"tidewaiter/sink"
+	"tidewaiter/sink/file"
+	"tidewaiter/source"
+)
+
+// FindingsFile is the file in the data directory that every finding is written
+// to as it is told.
+const FindingsFile = "findings.ndjson"
+
+// NewDaemon puts a daemon together from its settings.
+func NewDaemon(s Settings, version string, log *slog.Logger) (*daemon.Daemon, error) {
+	rules, err := ReadRules(s.Policy)
+	if err != nil {
+		return nil, err
+	}
+	size, err := parseSize(s.Journal.Size)
+	if err != nil {
+		return nil, err
+	}
+	opt := daemon.Options{
+		Data: s.Data, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(),
+		Journal: size, Keep: s.keep(), Version: version, Log: log,
+	}
+	if opt.Sensors, err = sensors(s.Sensors); err != nil {
+		return nil, err
+	}
+	d, err := daemon.New(opt)
+	if err != nil {
+		return nil, err
+	}
+	out, err := file.Open(file.Options{Path: filepath.Join(s.Data, FindingsFile), Version: version})
+	if err != nil {
+		return nil, err
+	}
+	d.Tell(daemon.Receiver{Name: "file", Least: analytic.Info, Sink: kept{out}})
+	return d, nil
+}
+
+// ReadRules compiles the detections and reads a policy, "" for none.
+func ReadRules(file string) (daemon.Rules, error) {
+	lib, err := analytic.Load(detections.Files())
+	if err != nil {
+		return daemon.Rules{}, err
+	}
+	r := daemon.Rules{Library: lib, Policy: policy.Empty(lib.Vocabulary())}
+	if file == "" {
+		return r, nil
+	}
+	r.Policy, err = policy.Load(file, lib.Vocabulary())
+	return r, err
+}
+
+// sensors makes the sensors that settings ask for.
+func sensors(s SensorSettings) ([]sensor.Sensor, error) {
+	var all []sensor.Sensor
+	for i, f := range s.Files {
+		one, err := tail.New(tail.Options{
+			Name: fmt.Sprintf("files-%d", i+1), Patterns: f.Paths, Format: formatOf(f.Format),
+			Place: event.Place{Account: f.Account, Region: f.Region, Cluster: f.Cluster, Host: f.Host, Network: f.Network},
+		})
+		if err != nil {
+			return nil, fmt.Errorf("sensors.files[%d]: %w", i, err)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// formatOf tells a file's format: the one that is given, or by content.
+func formatOf(name string) func([]byte) string {
+	return func(head []byte) string {
+		if name != "" {
+			return name
+		}
+		if f := source.Detect(Formats(), head); f != nil {
+			return f.Name
+		}
+		return ""
+	}
+}
+
+// kept writes what is told to a file.
+type kept struct{ *file.File }
+
+// Deliver implements sink.Sink.
+func (k kept) Deliver(_ context.Context, n sink.Notice) error { return k.Line(n.Told.JSON) }

@@ -1,0 +1,194 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"tidewaiter/event"
+	"tidewaiter/strictyaml"
+)
+
+// Settings are what the daemon is told to do: the file that "tidewaiter run
+// --config" names. docs/formats/config.md describes it.
+type Settings struct {
+	// File is where they were read from, "" for none.
+	File string `yaml:"-"`
+	// Data is the folder of everything durable.
+	Data string `yaml:"data"`
+	// Policy is the policy's file, "" for none.
+	Policy string `yaml:"policy"`
+	// Host, Tenant, Account, Region and Cluster say where this host is; the
+	// host's own name if empty.
+	Host    string `yaml:"host"`
+	Tenant  string `yaml:"tenant"`
+	Account string `yaml:"account"`
+	Region  string `yaml:"region"`
+	Cluster string `yaml:"cluster"`
+	// Addresses are the host's own; those of its interfaces if empty.
+	Addresses []string `yaml:"addresses"`
+	// Listen is where metrics and readiness are served: an address of this host
+	// and a port, "off" for nowhere.
+	Listen  string          `yaml:"listen"`
+	Journal JournalSettings `yaml:"journal"`
+	Sensors SensorSettings  `yaml:"sensors"`
+	// KeepDays is for how many days findings are kept that nothing happens to.
+	KeepDays int `yaml:"keep_days"`
+}
+
+// JournalSettings bound the recording.
+type JournalSettings struct {
+	// Size is a number of bytes with a unit, such as 2GiB.
+	Size string `yaml:"size"`
+}
+
+// SensorSettings say what is watched.
+type SensorSettings struct {
+	// Files are log files to follow.
+	Files []FileSettings `yaml:"files"`
+}
+
+// FileSettings are log files from one place.
+type FileSettings struct {
+	// Paths are absolute paths or patterns.
+	Paths []string `yaml:"paths"`
+	// Format is the name of a format; told from the content if empty.
+	Format string `yaml:"format"`
+	// Where the records are from, if not from this host.
+	Host    string `yaml:"host"`
+	Account string `yaml:"account"`
+	Region  string `yaml:"region"`
+	Cluster string `yaml:"cluster"`
+	Network string `yaml:"network"`
+}
+
+// Defaults of Settings.
+const (
+	DefaultListen = "127.0.0.1:9465"
+	DefaultData   = "/var/lib/tidewaiter"
+)
+
+// ReadSettings reads a configuration file, "" for none. All faults are told at
+// once, with file and line.
+func ReadSettings(file string) (Settings, error) {
+	s := Settings{File: file}
+	var data []byte
+	if file != "" {
+		var err error
+		if data, err = os.ReadFile(file); err != nil {
+			return s, fmt.Errorf("read configuration: %w", err)
+		}
+		if err := strictyaml.Decode(file, data, &s); err != nil {
+			return s, err
+		}
+	}
+	s.fill()
+	return s, s.check(data)
+}
+
+func (s *Settings) fill() {
+	if s.Data == "" {
+		s.Data = DefaultData
+	}
+	if s.Listen == "" {
+		s.Listen = DefaultListen
+	}
+	if s.Host == "" {
+		s.Host, _ = os.Hostname() // unknown if the system does not know
+	}
+	if s.File != "" && s.Policy != "" && !filepath.IsAbs(s.Policy) {
+		s.Policy = filepath.Join(filepath.Dir(s.File), s.Policy)
+	}
+}
+
+func (s *Settings) check(data []byte) error {
+	var faults []error
+	fault := func(err error, path ...any) {
+		faults = append(faults, &strictyaml.Fault{File: s.File, Line: strictyaml.Line(data, path...), Err: err})
+	}
+	if s.Host == "" {
+		fault(errors.New("host: the system has no name; give one"), "host")
+	}
+	for i, a := range s.Addresses {
+		if _, err := netip.ParseAddr(a); err != nil {
+			fault(fmt.Errorf("addresses[%d]: %q is no address", i, a), "addresses", i)
+		}
+	}
+	if _, err := parseSize(s.Journal.Size); err != nil {
+		fault(fmt.Errorf("journal.size: %w", err), "journal", "size")
+	}
+	if s.KeepDays < 0 {
+		fault(errors.New("keep_days: want a number of days"), "keep_days")
+	}
+	if host, port, err := net.SplitHostPort(s.Listen); s.Listen != "off" && (err != nil || port == "" || host == "") {
+		fault(fmt.Errorf("listen: %q is no address and port such as %s, nor off", s.Listen, DefaultListen), "listen")
+	}
+	names := make([]string, 0, 64)
+	for _, f := range Formats() {
+		names = append(names, f.Name)
+	}
+	for i, f := range s.Sensors.Files {
+		if len(f.Paths) == 0 {
+			fault(fmt.Errorf("sensors.files[%d].paths: missing", i), "sensors", "files", i)
+		}
+		if f.Format != "" && !slices.Contains(names, f.Format) {
+			fault(fmt.Errorf("sensors.files[%d].format: no format is called %q", i, f.Format), "sensors", "files", i, "format")
+		}
+	}
+	return errors.Join(faults...)
+}
+
+var sizeForm = regexp.MustCompile(`^([0-9]{1,9})(KiB|MiB|GiB|TiB)?$`)
+
+// parseSize reads a number of bytes; 0 for none.
+func parseSize(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	m := sizeForm.FindStringSubmatch(text)
+	if m == nil {
+		return 0, fmt.Errorf("%q is no size such as 512MiB or 2GiB", text)
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if err != nil {
+		return 0, err
+	}
+	return n << map[string]int{"": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}[m[2]], nil
+}
+
+// place is where this host is.
+func (s *Settings) place() event.Place {
+	return event.Place{Tenant: s.Tenant, Account: s.Account, Region: s.Region, Cluster: s.Cluster, Host: s.Host}
+}
+
+// addrs are the host's own addresses: those that are given, or those of its
+// interfaces without the ones that every host has.
+func (s *Settings) addrs() []netip.Addr {
+	var out []netip.Addr
+	for _, a := range s.Addresses {
+		if addr, err := netip.ParseAddr(a); err == nil {
+			out = append(out, addr)
+		}
+	}
+	if len(out) > 0 {
+		return out
+	}
+	all, _ := net.InterfaceAddrs() // without them the host's name has to do
+	for _, a := range all {
+		p, err := netip.ParsePrefix(a.String())
+		if err == nil && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
+			out = append(out, p.Addr())
+		}
+	}
+	return out
+}
+
+// keep is how long findings are kept, 0 for the default.
+func (s *Settings) keep() time.Duration { return time.Duration(s.KeepDays) * 24 * time.Hour }

@@ -1,0 +1,261 @@
+package daemon
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"tidewaiter/event"
+	"tidewaiter/journal"
+	"tidewaiter/partition"
+	"tidewaiter/source"
+	"tidewaiter/state"
+	"tidewaiter/stream"
+)
+
+// How often the engine does what.
+const (
+	ahead      = 4096                   // events that are decoded before they are judged
+	syncEvery  = 100 * time.Millisecond // findings follow events by that
+	tendEvery  = time.Second
+	putByEvery = 10 * time.Minute // an epoch's length, if it is not full before
+	putByBytes = 8 << 20          // an epoch's size at least, unless its time is over
+	tidyEvery  = 20 * time.Second
+)
+
+// item is one event from the journal, or that a segment has ended.
+type item struct {
+	event event.Event
+	end   *journal.Segment
+}
+
+// engine judges what the journal holds. One goroutine runs it; what others want
+// of it they send as functions.
+type engine struct {
+	d     *Daemon
+	p     *partition.Partition
+	rules Rules
+	in    chan item
+	ask   chan func()
+
+	known   map[string]state.Finding // what the store holds, or soon will
+	pending state.Commit             // what it did not take yet
+	updated map[string]time.Time     // findings of which new evidence is not written yet
+
+	sources  map[event.Source]bool // that have told something
+	changed  bool                  // there are events that were not judged
+	caughtUp bool                  // what was recorded by earlier runs is read
+	ending   int                   // the epoch that is to be put by, 0 for none
+	stored   int64                 // bytes of the last checkpoint
+	since    time.Time             // of the last checkpoint
+	last     times
+}
+
+// times are when things were done last.
+type times struct{ sync, tend, tidy, expire time.Time }
+
+func (e *engine) options() partition.Options {
+	return partition.Options{Name: "local", Library: e.rules.Library, Policy: e.rules.Policy, Limits: e.d.opt.Limits, Hold: hold, Alone: true}
+}
+
+// readJournal decodes every segment, those of earlier runs first.
+func (d *Daemon) readJournal() {
+	slots := make(chan struct{}, 512)
+	for s := d.journal.Next(nil); s != nil; s = d.journal.Next(s) {
+		slots <- struct{}{}
+		go func() {
+			d.readSegment(s)
+			d.engine.in <- item{end: s}
+			<-slots
+		}()
+	}
+	for range cap(slots) { // all have ended
+		slots <- struct{}{}
+	}
+	close(d.engine.in)
+}
+
+func (d *Daemon) readSegment(s *journal.Segment) {
+	format := d.format(s.Format)
+	if format == nil {
+		d.opt.Log.Error("a file of the journal is of no format that is known", "file", s.Path, "format", s.Format)
+		return
+	}
+	place, hosts := d.places.of(s.Path)
+	in := source.OpenStream(s.Open(), format, source.Options{Formats: d.opt.Formats, Place: place, Hosts: hosts, Name: s.Path})
+	defer in.Close()
+	lane := d.account.lane(format, in)
+	defer lane.ended(d.opt.Log, s.Path)
+	for {
+		e, err := in.Next()
+		if err != nil {
+			if !errors.Is(err, io.EOF) {
+				d.opt.Log.Error("a file of the journal cannot be read on", "file", s.Path, "error", err)
+			}
+			return
+		}
+		e.Observed = time.Now().UnixNano()
+		lane.saw(&e)
+		d.engine.in <- item{event: e}
+	}
+}
+
+// run judges until the journal has been read to its end.
+func (e *engine) run() {
+	e.sources, e.updated = map[event.Source]bool{}, map[string]time.Time{}
+	e.caughtUp = e.d.journal.Behind() == 0
+	tick := time.NewTicker(syncEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case it, ok := <-e.in:
+			if !ok {
+				e.close()
+				return
+			}
+			e.take(it)
+		case f := <-e.ask:
+			f()
+		case <-tick.C:
+			e.tick(time.Now())
+		}
+	}
+}
+
+// take takes in one event, or the end of a segment.
+func (e *engine) take(it item) {
+	if it.end != nil {
+		e.d.journal.Judged(it.end)
+		return
+	}
+	ev := it.event
+	if ev.RecordTime() > ev.Observed+int64(stream.Ahead) {
+		e.d.account.future.Add(1)
+		e.d.opt.Log.Warn("a record from the future is left out", "file", ev.Origin.File, "line", ev.Origin.Line(), "time", event.Unix(ev.RecordTime()))
+		return
+	}
+	e.sources[ev.Origin.Source] = true
+	e.p.Apply(ev)
+	e.changed = true
+}
+
+// tick does what is due. Judging has at most half of the time, so that reading
+// keeps up.
+func (e *engine) tick(now time.Time) {
+	if !e.caughtUp {
+		if e.caughtUp = e.d.journal.CaughtUp(); !e.caughtUp {
+			return
+		}
+		e.changed = true
+		e.reconcile()
+	}
+	if e.changed && now.Sub(e.last.sync) >= syncEvery {
+		e.sync()
+		e.tell(now)
+		e.last.sync = time.Now().Add(time.Since(now)) // as much again for others
+	}
+	if now.Sub(e.last.tend) >= tendEvery {
+		e.last.tend = now
+		e.tend(now)
+	}
+}
+
+// sync judges what changed.
+func (e *engine) sync() {
+	e.p.Sync()
+	e.changed = false
+	e.d.account.synced(e.p.Counts(), e.p.Held())
+}
+
+// tend does what is due every second.
+func (e *engine) tend(now time.Time) {
+	if len(e.in) < cap(e.in)/2 { // else what was recorded long ago may still wait
+		e.p.Advance(now.Add(-e.rules.lateness(e.sources)).UnixNano())
+	}
+	if now.Sub(e.last.tidy) >= tidyEvery && e.p.Held() > hold {
+		e.last.tidy = now
+		e.p.Tidy()
+		e.changed = true
+	}
+	e.d.flushNotes()
+	if err := e.d.journal.Flush(); err != nil {
+		e.d.account.disk(e.d.opt.Log, err)
+	}
+	e.tell(now)
+	e.putBy(now)
+	e.commit(now)
+	if now.Sub(e.last.expire) >= time.Hour {
+		e.last.expire = now
+		if err := e.d.store.Expire(now.Add(-e.d.opt.Keep)); err != nil {
+			e.d.account.disk(e.d.opt.Log, err)
+		}
+	}
+}
+
+// putBy ends an epoch when it is time, and puts the engine's state by once all
+// of it is judged. What comes after it meanwhile does no harm: it is read again,
+// and known.
+func (e *engine) putBy(now time.Time) {
+	j := e.d.journal
+	if e.ending == 0 {
+		written := j.Written()
+		if written == 0 || written < max(putByBytes, e.stored/2) && now.Sub(e.since) < putByEvery {
+			return
+		}
+		e.ending = j.Rotate()
+	}
+	if !j.Drained(e.ending) {
+		return
+	}
+	e.checkpoint(now)
+}
+
+// checkpoint puts the engine's state by.
+func (e *engine) checkpoint(now time.Time) {
+	e.sync()
+	e.tell(now)
+	data, err := e.p.Snapshot()
+	if err != nil {
+		e.d.opt.Log.Error("the state cannot be put by", "error", err)
+		return
+	}
+	e.pending.Checkpoint = &state.Checkpoint{Epoch: e.ending, At: now, Data: data}
+	if e.commit(now) {
+		e.d.journal.Keep(e.ending)
+		e.stored, e.since = int64(len(data)), now
+		e.ending = 0
+	}
+	e.pending.Checkpoint = nil
+}
+
+// close judges what came last and puts the state by.
+func (e *engine) close() {
+	now := time.Now()
+	if !e.caughtUp {
+		e.reconcile()
+	}
+	e.sync()
+	e.updateAll()
+	e.tell(now)
+	e.ending = e.d.journal.Epoch()
+	e.checkpoint(now)
+}
+
+// reload judges everything anew by other rules.
+func (e *engine) reload(r Rules) error {
+	e.sync()
+	data, err := e.p.Snapshot()
+	if err != nil {
+		return err
+	}
+	before := e.rules
+	e.rules = r
+	p, err := partition.Restore(e.options(), data)
+	if err != nil {
+		e.rules = before
+		return err
+	}
+	e.p = p
+	e.reconcile()
+	return nil
+}

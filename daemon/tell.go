@@ -1,0 +1,164 @@
+package daemon
+
+import (
+	"encoding/json"
+	"time"
+
+	"tidewaiter/analytic"
+	"tidewaiter/event"
+	"tidewaiter/finding"
+	"tidewaiter/source"
+	"tidewaiter/state"
+)
+
+// settle is how long evidence may be gathered before a finding whose severity
+// did not change is written again.
+const settle = 2 * time.Second
+
+// tell writes down what changed in the findings, and puts what has become worse
+// into the outbox.
+func (e *engine) tell(now time.Time) {
+	for _, r := range e.p.Revisions() {
+		switch at, waits := e.updated[r.Finding]; {
+		case r.Change != finding.Updated:
+			e.updated[r.Finding] = time.Time{}
+		case !waits:
+			e.updated[r.Finding] = now.Add(settle)
+		default:
+			_ = at // it is written when that time has come
+		}
+	}
+	if len(e.updated) == 0 {
+		return
+	}
+	raw := source.NewRawReader(nil)
+	defer raw.Close()
+	wrote := false
+	for id, due := range e.updated {
+		if due.After(now) {
+			continue
+		}
+		delete(e.updated, id)
+		if f, ok := e.p.Finding(id); ok {
+			e.write(&f, raw, now)
+			wrote = true
+		}
+	}
+	if wrote {
+		e.commit(now)
+	}
+}
+
+// updateAll has every finding written that waits.
+func (e *engine) updateAll() {
+	for id := range e.updated {
+		e.updated[id] = time.Time{}
+	}
+}
+
+// reconcile looks at every finding: after a restart, or under other rules,
+// nobody knows what changed.
+func (e *engine) reconcile() {
+	e.sync()
+	for _, f := range e.p.Findings() {
+		e.updated[f.ID] = time.Time{}
+	}
+	for _, f := range e.p.Ended() {
+		e.updated[f.ID] = time.Time{}
+	}
+	e.p.Revisions()
+}
+
+// write puts a finding into the next commit, and notices of it if it is worse
+// than what was told.
+func (e *engine) write(f *finding.Finding, raw finding.Raw, now time.Time) {
+	was, known := e.known[f.ID]
+	over := f.State == finding.Withdrawn || f.State == finding.Superseded
+	if !known && over {
+		return // nobody has heard of it
+	}
+	text, err := json.Marshal(f.OCSF(raw, e.d.opt.Version))
+	if err != nil {
+		e.d.opt.Log.Error("a finding cannot be written", "finding", f.ID, "error", err)
+		return
+	}
+	row := state.Finding{ID: f.ID, Severity: int(f.Severity), Told: was.Told, State: string(f.State), Last: f.Last, JSON: text}
+	if !over && row.Severity > row.Told {
+		row.Told = row.Severity
+		e.notify(f, text)
+	}
+	row.JSON = nil
+	e.known[f.ID] = row
+	row.JSON = text
+	e.pending.Findings = append(e.pending.Findings, row)
+}
+
+// notify puts a finding into the outbox of every sink that wants to hear of it.
+func (e *engine) notify(f *finding.Finding, text []byte) {
+	e.d.opt.Log.Log(nil, level(f.Severity), "finding", "severity", f.Severity.String(), "id", f.ID, "title", f.Title)
+	e.d.account.found(f.Severity)
+	id := event.NewID("notice", f.ID, f.Severity.String())
+	for _, r := range e.d.opt.Sinks {
+		if f.Severity >= r.Least {
+			e.pending.Notices = append(e.pending.Notices, state.Notice{Sink: r.Name, ID: id.String(), Finding: f.ID, Severity: int(f.Severity), JSON: text})
+		}
+	}
+}
+
+// maxPending bounds the findings that wait for the store. Beyond it the first
+// of them are put together with the last.
+const maxPending = 10_000
+
+// commit writes what is pending. It reports whether that was taken; what was
+// not is tried again.
+func (e *engine) commit(now time.Time) bool {
+	c := &e.pending
+	c.Marks = e.d.marks()
+	if len(c.Findings)+len(c.Notices)+len(c.Marks) == 0 && c.Checkpoint == nil {
+		return true
+	}
+	if len(c.Marks) > 0 || c.Checkpoint != nil {
+		if err := e.d.journal.Sync(); err != nil {
+			e.d.account.disk(e.d.opt.Log, err)
+			return false
+		}
+	}
+	c.At = now
+	if err := e.d.store.Commit(c); err != nil {
+		e.d.account.disk(e.d.opt.Log, err)
+		c.Findings = latest(c.Findings)
+		return false
+	}
+	e.d.account.disk(e.d.opt.Log, nil)
+	e.d.marked(c.Marks)
+	told := len(c.Notices) > 0
+	*c = state.Commit{Checkpoint: c.Checkpoint}
+	if told {
+		for _, p := range e.d.posts {
+			p.wake()
+		}
+	}
+	return true
+}
+
+// latest keeps the last state of each finding, if there are many.
+func latest(rows []state.Finding) []state.Finding {
+	if len(rows) < maxPending {
+		return rows
+	}
+	at := map[string]int{}
+	var kept []state.Finding
+	for _, r := range rows {
+		if i, ok := at[r.ID]; ok {
+			kept[i] = r
+			continue
+		}
+		at[r.ID] = len(kept)
+		kept = append(kept, r)
+	}
+	return kept
+}
+
+// ParseLeast is the lowest severity that a sink is told of when its
+// configuration says none.
+const DefaultLeast = analytic.Low
