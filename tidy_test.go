@@ -76,7 +76,7 @@ var rooms = map[string][]string{
 	"scenario":               {"*"},
 	"cmd/*":                  {"*"},
 	"traffic":                {},
-	"e2e":                    {},
+	"e2e":                    {"traffic"},
 	"":                       {},
 }
 

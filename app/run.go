@@ -16,6 +16,7 @@ import (
 	"tidewaiter/sink"
 	"tidewaiter/sink/file"
 	"tidewaiter/source"
+	"tidewaiter/source/auditd"
 )
 
 // FindingsFile is the file in the data directory that every finding is written
@@ -70,7 +71,7 @@ func sensors(s SensorSettings) ([]sensor.Sensor, error) {
 	var all []sensor.Sensor
 	for i, f := range s.Files {
 		one, err := tail.New(tail.Options{
-			Name: fmt.Sprintf("files-%d", i+1), Patterns: f.Paths, Format: formatOf(f.Format),
+			Name: fmt.Sprintf("files-%d", i+1), Patterns: f.Paths, Format: formatOf(f.Format), Whole: whole,
 			Place: event.Place{Account: f.Account, Region: f.Region, Cluster: f.Cluster, Host: f.Host, Network: f.Network},
 		})
 		if err != nil {
@@ -99,3 +100,11 @@ type kept struct{ *file.File }
 
 // Deliver implements sink.Sink.
 func (k kept) Deliver(_ context.Context, n sink.Notice) error { return k.Line(n.Told.JSON) }
+
+// whole keeps together what a format's records belong to.
+func whole(format string, lines []byte) int {
+	if format == auditd.Format().Name {
+		return auditd.Whole(lines)
+	}
+	return len(lines)
+}

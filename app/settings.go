@@ -51,6 +51,9 @@ type JournalSettings struct {
 
 // SensorSettings say what is watched.
 type SensorSettings struct {
+	// Defaults is false to watch only what is named here; otherwise everything
+	// of this host is watched that can be.
+	Defaults *bool `yaml:"defaults"`
 	// Files are log files to follow.
 	Files []FileSettings `yaml:"files"`
 }

@@ -42,6 +42,7 @@ type engine struct {
 	pending state.Commit             // what it did not take yet
 	updated map[string]time.Time     // findings of which new evidence is not written yet
 
+	clock    clock
 	sources  map[event.Source]bool // that have told something
 	changed  bool                  // there are events that were not judged
 	caughtUp bool                  // what was recorded by earlier runs is read
@@ -103,6 +104,7 @@ func (d *Daemon) readSegment(s *journal.Segment) {
 // run judges until the journal has been read to its end.
 func (e *engine) run() {
 	e.sources, e.updated = map[event.Source]bool{}, map[string]time.Time{}
+	e.clock.begin(time.Now())
 	e.caughtUp = e.d.journal.Behind() == 0
 	tick := time.NewTicker(syncEvery)
 	defer tick.Stop()
@@ -135,6 +137,7 @@ func (e *engine) take(it item) {
 		return
 	}
 	e.sources[ev.Origin.Source] = true
+	e.clock.see(ev.Observed, ev.RecordTime())
 	e.p.Apply(ev)
 	e.changed = true
 }
@@ -170,7 +173,7 @@ func (e *engine) sync() {
 // tend does what is due every second.
 func (e *engine) tend(now time.Time) {
 	if len(e.in) < cap(e.in)/2 { // else what was recorded long ago may still wait
-		e.p.Advance(now.Add(-e.rules.lateness(e.sources)).UnixNano())
+		e.advance(now)
 	}
 	if now.Sub(e.last.tidy) >= tidyEvery && e.p.Held() > hold {
 		e.last.tidy = now
@@ -189,6 +192,13 @@ func (e *engine) tend(now time.Time) {
 		if err := e.d.store.Expire(now.Add(-e.d.opt.Keep)); err != nil {
 			e.d.account.disk(e.d.opt.Log, err)
 		}
+	}
+}
+
+// advance moves the watermark.
+func (e *engine) advance(now time.Time) {
+	if w := e.clock.watermark(now, e.rules.lateness(e.sources)); w != 0 {
+		e.p.Advance(w)
 	}
 }
 

@@ -61,6 +61,7 @@ type found struct {
 		Entities []struct {
 			ContainerID string `json:"container_id"`
 		} `json:"entities"`
+		State     string
 		Analytics []struct{ Analytic string }
 		Legs      []struct{ Leg, State string } `json:"legs"`
 	} `json:"unmapped"`

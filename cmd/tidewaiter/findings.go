@@ -32,7 +32,7 @@ func newFindings() *cobra.Command {
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newFindingsList(), newFindingsShow())
+	c.AddCommand(newFindingsList(), newFindingsShow(), newFindingsExport())
 	return c
 }
 

@@ -17,7 +17,7 @@ type followed struct {
 	path string
 	file *os.File
 	at   position // of what was read
-	part []byte   // a line that has not ended
+	part []byte   // what is held back: a line that has not ended, and what belongs to it
 	skip bool     // the rest of a line that is too long
 	lane sensor.Lane
 	grew time.Time
@@ -132,27 +132,38 @@ func (f *followed) tell(w *watching) error {
 
 var errFormat = errors.New("format not recognised: nothing of it is read")
 
-// take gives whole lines, and keeps one that has not ended.
+// take gives whole lines, and keeps what has not ended.
 func (f *followed) take(w *watching, data []byte) {
+	if f.skip {
+		end := bytes.IndexByte(data, '\n') + 1
+		if end == 0 {
+			return
+		}
+		data, f.skip = data[end:], false
+	}
+	if len(f.part) > 0 {
+		data = append(f.part, data...)
+	}
 	end := bytes.LastIndexByte(data, '\n') + 1
-	whole, rest := data[:end], data[end:]
-	if f.skip && end > 0 {
-		first := bytes.IndexByte(whole, '\n') + 1
-		whole, f.skip = whole[first:], false
+	if w.opt.Whole != nil && end > 0 {
+		end = w.opt.Whole(f.lane.Format, data[:end])
 	}
-	if end > 0 && len(f.part) > 0 {
-		whole, f.part = append(f.part, whole...), nil
+	if end > 0 {
+		w.out.Record(f.lane, data[:end])
 	}
-	if len(whole) > 0 {
-		w.out.Record(f.lane, whole)
-	}
-	switch {
-	case f.skip:
-	case len(f.part)+len(rest) > maxLine:
+	if f.part = bytes.Clone(data[end:]); len(f.part) > maxLine {
 		f.part, f.skip = nil, true
 		w.out.Lost(f.path+": a line of more than 16 MiB", 1)
-	default:
-		f.part = append(f.part, rest...)
+	}
+}
+
+// release gives whole lines that were held back.
+func (f *followed) release(w *watching) {
+	end := bytes.LastIndexByte(f.part, '\n') + 1
+	if end > 0 {
+		w.out.Record(f.lane, f.part[:end])
+		f.part = bytes.Clone(f.part[end:])
+		w.moved = true
 	}
 }
 

@@ -37,6 +37,10 @@ type Options struct {
 	// Format gives the format of a file by its first bytes, "" if it cannot be
 	// told (yet).
 	Format func(head []byte) string
+	// Whole gives, by a format's name, how much of some lines can be given
+	// without parting records that belong together; what it holds back is given
+	// with what follows, or when nothing follows. nil holds nothing back.
+	Whole func(format string, lines []byte) int
 	// Place is where the files' records are from, if not from this host.
 	Place event.Place
 	// Every is how often files are looked at; 100 ms if 0.
@@ -57,6 +61,9 @@ const (
 	// quiet is how long nothing must have come of a file that was renamed
 	// before it is let go.
 	quiet = time.Second
+	// together is how long after a record those that belong to it follow at the
+	// latest.
+	together = 200 * time.Millisecond
 )
 
 // Sensor follows files.
@@ -140,6 +147,9 @@ func (w *watching) round(now time.Time) (busy bool) {
 	}
 	for path, f := range w.files {
 		more, err := f.read(w)
+		if !more && now.Sub(f.grew) > together {
+			f.release(w)
+		}
 		busy = busy || more
 		if err != nil {
 			w.fault(path, err)
