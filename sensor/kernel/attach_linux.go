@@ -114,15 +114,24 @@ func refused(err error) error {
 	return &sensor.Lack{
 		What: "the kernel refuses the eBPF programs",
 		Mend: "Linux 5.8 or later with CONFIG_DEBUG_INFO_BTF, no lockdown in confidentiality mode, and no seccomp profile that forbids bpf(2)",
-		Err:  err,
+		Err:  said(err),
 	}
+}
+
+// said is what the kernel said. A refusal is told without the loader's guess at
+// the reason, which is wrong since Linux 5.11.
+func said(err error) error {
+	if errors.Is(err, unix.EPERM) {
+		return unix.EPERM
+	}
+	return err
 }
 
 // attachDatagrams has the programs run that see datagrams. Without them the
 // rest goes on.
 func (k *kernel) attachDatagrams(spec *ebpf.CollectionSpec) *sensor.Lack {
 	lack := func(mend string, err error) *sensor.Lack {
-		return &sensor.Lack{What: "who sends UDP datagrams is not seen", Mend: mend, Err: err}
+		return &sensor.Lack{What: "who sends UDP datagrams is not seen", Mend: mend, Err: said(err)}
 	}
 	root := unifiedRoot()
 	if root == "" {

@@ -11,7 +11,8 @@ import (
 
 // The kinds of records; bpf/watch.bpf.c has the same.
 const (
-	kindExec = 1 + iota
+	kindRunning = iota // what no program tells: it ran already
+	kindExec
 	kindExit
 	kindTCP
 	kindUDP

@@ -18,9 +18,6 @@ import (
 // (include/linux/proc_ns.h).
 const initialPIDs = "pid:[4026531836]"
 
-// kindRunning is what no program tells: it ran already.
-const kindRunning = 0
-
 // perSecond is in what the kernel tells when a process began (USER_HZ, the same
 // on every architecture that this is built for).
 const perSecond = 100

@@ -132,6 +132,7 @@ struct signal_struct {
 };
 
 struct task_struct {
+	unsigned int flags;
 	struct mm_struct *mm;
 	int exit_code;
 	int pid;

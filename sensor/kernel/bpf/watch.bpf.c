@@ -362,12 +362,14 @@ int on_exec(u64 *ctx)
 	return 0;
 }
 
+#define PF_KTHREAD 0x00200000
+
 // (task): the last thread of a process ended, and so the process.
 SEC("tp_btf/sched_process_exit")
 int on_exit(u64 *ctx)
 {
 	struct task_struct *t = (void *)bpf_get_current_task();
-	if (BPF_CORE_READ(t, signal, live.counter) != 0 || !BPF_CORE_READ(t, cgroups))
+	if (BPF_CORE_READ(t, signal, live.counter) != 0 || BPF_CORE_READ(t, flags) & PF_KTHREAD)
 		return 0;
 	struct head h;
 	fill(&h, t, EXIT);
