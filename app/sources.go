@@ -41,6 +41,7 @@ func Formats() []*source.Format {
 		auditd.Laurel(),
 		ebpf.Tetragon(),
 		ebpf.Tracee(),
+		ebpf.Kernel(),
 		flow.Conntrack(),
 		flow.ZeekConn(),
 		flow.ZeekConnJSON(),

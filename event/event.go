@@ -215,6 +215,7 @@ const (
 	KubeEvents  Source = "k8s.event"    // Kubernetes Events
 	Tetragon    Source = "tetragon"     // Tetragon's event log
 	Tracee      Source = "tracee"       // Tracee's event log
+	Kernel      Source = "ebpf"         // tidewaiter's own kernel sensor
 	Laurel      Source = "laurel"       // Linux audit, as JSON by laurel
 	Registry    Source = "registry"     // a registry's notifications
 	CloudTrail  Source = "cloudtrail"   // AWS CloudTrail

@@ -1,5 +1,6 @@
 // Package ebpf reads the event logs of sensors that watch the kernel through
-// eBPF and know containers and pods themselves: Tetragon and Tracee.
+// eBPF and know containers and pods themselves: Tetragon and Tracee, and
+// tidewaiter's own, which knows containers only.
 //
 // In: JSON, one event after another. Out: event.Process for a program that was
 // started, event.Socket for a connection that was asked for, event.FileWrite
@@ -123,7 +124,7 @@ func processID(v jsonrecord.Value) (pid int, missing bool, err error) {
 	return int(n), false, nil
 }
 
-// wallTime reads an RFC 3339 time. Both sensors count nanoseconds. Protocol
+// wallTime reads an RFC 3339 time. Tetragon and Tracee count nanoseconds. Protocol
 // buffers print none, three, six or nine digits of a fraction, and old versions
 // cut it there, so that these tell the resolution; any other number of digits
 // is Go's, which drops zeros at the end. A time near 1970 is one that was
