@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"time"
 
@@ -19,13 +21,10 @@ const settle = 2 * time.Second
 // into the outbox.
 func (e *engine) tell(now time.Time) {
 	for _, r := range e.p.Revisions() {
-		switch at, waits := e.updated[r.Finding]; {
-		case r.Change != finding.Updated:
+		if _, waits := e.updated[r.Finding]; r.Change != finding.Updated {
 			e.updated[r.Finding] = time.Time{}
-		case !waits:
+		} else if !waits {
 			e.updated[r.Finding] = now.Add(settle)
-		default:
-			_ = at // it is written when that time has come
 		}
 	}
 	if len(e.updated) == 0 {
@@ -40,7 +39,7 @@ func (e *engine) tell(now time.Time) {
 		}
 		delete(e.updated, id)
 		if f, ok := e.p.Finding(id); ok {
-			e.write(&f, raw, now)
+			e.write(&f, raw)
 			wrote = true
 		}
 	}
@@ -67,14 +66,38 @@ func (e *engine) reconcile() {
 		e.updated[f.ID] = time.Time{}
 	}
 	e.p.Revisions()
+	for id, row := range e.known {
+		if _, told := e.updated[id]; !told && !over(finding.State(row.State)) {
+			e.withdraw(id)
+		}
+	}
+}
+
+// over reports that a finding does not hold any more.
+func over(s finding.State) bool { return s == finding.Withdrawn || s == finding.Superseded }
+
+// withdraw ends a finding that an earlier run told of what was not all: what was
+// recorded since it began says otherwise.
+func (e *engine) withdraw(id string) {
+	text, err := e.d.store.FindingJSON(id)
+	if err == nil && text != nil {
+		var told finding.Told
+		if told, err = finding.NewReader(bytes.NewReader(text), "state").Next(); err == nil {
+			told.Finding.State = finding.Withdrawn
+			e.write(&told.Finding, told.Raw)
+		}
+	}
+	if err != nil {
+		e.d.opt.Log.Error("a finding that does not hold any more cannot be withdrawn", "finding", id, "error", err)
+	}
 }
 
 // write puts a finding into the next commit, and notices of it if it is worse
 // than what was told.
-func (e *engine) write(f *finding.Finding, raw finding.Raw, now time.Time) {
+func (e *engine) write(f *finding.Finding, raw finding.Raw) {
 	was, known := e.known[f.ID]
-	over := f.State == finding.Withdrawn || f.State == finding.Superseded
-	if !known && over {
+	ended := over(f.State)
+	if !known && ended {
 		return // nobody has heard of it
 	}
 	text, err := json.Marshal(f.OCSF(raw, e.d.opt.Version))
@@ -83,7 +106,7 @@ func (e *engine) write(f *finding.Finding, raw finding.Raw, now time.Time) {
 		return
 	}
 	row := state.Finding{ID: f.ID, Severity: int(f.Severity), Told: was.Told, State: string(f.State), Last: f.Last, JSON: text}
-	if !over && row.Severity > row.Told {
+	if !ended && row.Severity > row.Told {
 		row.Told = row.Severity
 		e.notify(f, text)
 	}
@@ -95,7 +118,7 @@ func (e *engine) write(f *finding.Finding, raw finding.Raw, now time.Time) {
 
 // notify puts a finding into the outbox of every sink that wants to hear of it.
 func (e *engine) notify(f *finding.Finding, text []byte) {
-	e.d.opt.Log.Log(nil, level(f.Severity), "finding", "severity", f.Severity.String(), "id", f.ID, "title", f.Title)
+	e.d.opt.Log.Log(context.Background(), level(f.Severity), "finding", "severity", f.Severity.String(), "id", f.ID, "title", f.Title)
 	e.d.account.found(f.Severity)
 	id := event.NewID("notice", f.ID, f.Severity.String())
 	for _, r := range e.d.opt.Sinks {

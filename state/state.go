@@ -277,6 +277,16 @@ func (s *Store) Findings() (map[string]Finding, error) {
 	return all, rows.Err()
 }
 
+// FindingJSON gives one finding's JSON, nil if it is not there.
+func (s *Store) FindingJSON(id string) ([]byte, error) {
+	var json []byte
+	err := s.db.QueryRow("SELECT json FROM finding WHERE id = ?", id).Scan(&json)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	return json, nil
+}
+
 // EachFinding gives every finding's JSON, the one with the latest evidence
 // first, until do fails.
 func (s *Store) EachFinding(do func(json []byte) error) error {
