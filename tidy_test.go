@@ -60,6 +60,7 @@ var rooms = map[string][]string{
 	"journal":                {"sensor"},
 	"state":                  {},
 	"daemon":                 {"event", "source", "source/note", "stream", "sensor", "journal", "state", "entity", "policy", "analytic", "partition", "finding", "sink"},
+	"api":                    {"daemon"},
 	"sensor":                 {"event"},
 	"sensor/*":               {"event", "sensor"},
 	"sink":                   {"finding"},

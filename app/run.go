@@ -7,11 +7,13 @@ import (
 	"path/filepath"
 
 	"tidewaiter/analytic"
+	"tidewaiter/api"
 	"tidewaiter/daemon"
 	"tidewaiter/detections"
 	"tidewaiter/event"
 	"tidewaiter/policy"
 	"tidewaiter/sensor"
+	"tidewaiter/sensor/kernel"
 	"tidewaiter/sensor/tail"
 	"tidewaiter/sink"
 	"tidewaiter/sink/file"
@@ -23,8 +25,63 @@ import (
 // to as it is told.
 const FindingsFile = "findings.ndjson"
 
-// NewDaemon puts a daemon together from its settings.
-func NewDaemon(s Settings, version string, log *slog.Logger) (*daemon.Daemon, error) {
+// Service is the daemon with all that belongs to it.
+type Service struct {
+	Daemon   *daemon.Daemon
+	settings func() (Settings, error)
+	server   *api.Server // nil if nothing is served
+	log      *slog.Logger
+}
+
+// NewService puts a daemon together. settings reads its settings, now and
+// whenever they are to be read again.
+func NewService(settings func() (Settings, error), version string, log *slog.Logger) (*Service, error) {
+	s, err := settings()
+	if err != nil {
+		return nil, err
+	}
+	service := &Service{settings: settings, log: log}
+	if service.Daemon, err = newDaemon(s, version, log); err != nil {
+		return nil, err
+	}
+	if s.Listen != "off" {
+		if service.server, err = api.Listen(s.Listen, api.Handler(service.Daemon.Status)); err != nil {
+			return nil, fmt.Errorf("%w; another address is given by listen: in the configuration, \"off\" for none", err)
+		}
+		log.Info("metrics and readiness are served", "address", service.server.Addr().String())
+	}
+	return service, nil
+}
+
+// Run watches until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	if s.server != nil {
+		served := make(chan error, 1)
+		go func() { served <- s.server.Serve(ctx) }()
+		defer func() {
+			if err := <-served; err != nil {
+				s.log.Error("metrics are not served", "error", err)
+			}
+		}()
+	}
+	return s.Daemon.Run(ctx)
+}
+
+// Reload reads policy and detections again. If they have a fault, what held
+// before holds on.
+func (s *Service) Reload(ctx context.Context) error {
+	settings, err := s.settings()
+	if err != nil {
+		return err
+	}
+	rules, err := ReadRules(settings.Policy)
+	if err != nil {
+		return err
+	}
+	return s.Daemon.Reload(ctx, rules)
+}
+
+func newDaemon(s Settings, version string, log *slog.Logger) (*daemon.Daemon, error) {
 	rules, err := ReadRules(s.Policy)
 	if err != nil {
 		return nil, err
@@ -69,6 +126,9 @@ func ReadRules(file string) (daemon.Rules, error) {
 // sensors makes the sensors that settings ask for.
 func sensors(s SensorSettings) ([]sensor.Sensor, error) {
 	var all []sensor.Sensor
+	if s.Kernel.on(s) {
+		all = append(all, kernel.New(kernel.Options{}))
+	}
 	for i, f := range s.Files {
 		one, err := tail.New(tail.Options{
 			Name: fmt.Sprintf("files-%d", i+1), Patterns: f.Paths, Format: formatOf(f.Format), Whole: whole,

@@ -54,8 +54,24 @@ type SensorSettings struct {
 	// Defaults is false to watch only what is named here; otherwise everything
 	// of this host is watched that can be.
 	Defaults *bool `yaml:"defaults"`
+	// Kernel is the eBPF sensor: programs and connections.
+	Kernel Switch `yaml:"ebpf"`
 	// Files are log files to follow.
 	Files []FileSettings `yaml:"files"`
+}
+
+// Switch says whether something is watched; as Defaults says if that is not said.
+type Switch struct {
+	Enabled *bool `yaml:"enabled"`
+}
+
+func (w Switch) on(s SensorSettings) bool {
+	for _, said := range []*bool{w.Enabled, s.Defaults} {
+		if said != nil {
+			return *said
+		}
+	}
+	return true
 }
 
 // FileSettings are log files from one place.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"errors"
 	"io"
+	"maps"
 	"time"
 
 	"tidewaiter/event"
@@ -167,7 +168,6 @@ func (e *engine) tick(now time.Time) {
 func (e *engine) sync() {
 	e.p.Sync()
 	e.changed = false
-	e.d.account.synced(e.p.Counts(), e.p.Held())
 }
 
 // tend does what is due every second.
@@ -180,6 +180,9 @@ func (e *engine) tend(now time.Time) {
 		e.p.Tidy()
 		e.changed = true
 	}
+	counts := e.p.Counts()
+	counts.Dropped = maps.Clone(counts.Dropped)
+	e.d.account.synced(counts, e.p.Held())
 	e.d.flushNotes()
 	if err := e.d.journal.Flush(); err != nil {
 		e.d.account.disk(e.d.opt.Log, err)

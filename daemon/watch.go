@@ -41,7 +41,12 @@ type SensorStatus struct {
 	// as it could count; Dropped what the journal had no room for.
 	Records, Bytes, Lost, Dropped int64
 	Gaps                          int64
+	// Without is what it does without while it watches.
+	Without []Without
 }
+
+// Without is something that a sensor does not see, and what would mend that.
+type Without struct{ What, Mend string }
 
 // watch keeps one sensor watching. It is the sensor's Recorder.
 type watch struct {
@@ -263,15 +268,4 @@ func (d *Daemon) marked(tokens map[string]string) {
 		}
 		w.mu.Unlock()
 	}
-}
-
-// Sensors tells how every sensor is.
-func (d *Daemon) Sensors() []SensorStatus {
-	var all []SensorStatus
-	for _, w := range d.watches {
-		w.mu.Lock()
-		all = append(all, w.status)
-		w.mu.Unlock()
-	}
-	return all
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"tidewaiter/app"
-	"tidewaiter/daemon"
 	"tidewaiter/visible"
 )
 
@@ -91,7 +90,7 @@ func runDaemon(c *cobra.Command, f runFlags) error {
 		return failed(err)
 	}
 	log := slog.New(logHandler(c.ErrOrStderr(), f))
-	d, err := app.NewDaemon(s, version(), log)
+	service, err := app.NewService(f.settings, version(), log)
 	if err != nil {
 		return failed(err)
 	}
@@ -100,36 +99,28 @@ func runDaemon(c *cobra.Command, f runFlags) error {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
 	defer signal.Stop(reload)
-	go reloads(ctx, d, f, reload)
+	go reloads(ctx, service, log, reload)
 	log.Info("tidewaiter watches", "version", version(), "host", s.Host, "data", s.Data)
-	if err := d.Run(ctx); err != nil {
+	if err := service.Run(ctx); err != nil {
 		return failed(err)
 	}
 	log.Info("everything is put by")
 	return nil
 }
 
-// reloads reads policy and detections again when it is asked to. What has a
-// fault changes nothing.
-func reloads(ctx context.Context, d *daemon.Daemon, f runFlags, asked <-chan os.Signal) {
+// reloads reads policy and detections again when it is asked to.
+func reloads(ctx context.Context, s *app.Service, log *slog.Logger, asked <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-asked:
 		}
-		s, err := f.settings()
-		if err == nil {
-			var rules daemon.Rules
-			if rules, err = app.ReadRules(s.Policy); err == nil {
-				err = d.Reload(ctx, rules)
-			}
-		}
-		if err != nil {
-			slog.New(logHandler(os.Stderr, f)).Error("not reloaded: what held before holds on", "error", err)
+		if err := s.Reload(ctx); err != nil {
+			log.Error("not reloaded: what held before holds on", "error", err)
 			continue
 		}
-		slog.New(logHandler(os.Stderr, f)).Info("policy and detections are reloaded; everything is judged anew")
+		log.Info("policy and detections are read again; everything is judged anew")
 	}
 }
 
