@@ -30,6 +30,7 @@ func Formats() []*source.Format {
 		docker.EventsText(),
 		docker.InspectContainer(),
 		docker.InspectImage(),
+		docker.InspectNetwork(),
 		docker.DaemonLog(),
 		docker.Authorization(),
 		containerd.Events(),
