@@ -34,6 +34,7 @@ func Formats() []*source.Format {
 		docker.DaemonLog(),
 		docker.Authorization(),
 		containerd.Events(),
+		containerd.Lookups(),
 		cri.ContainerdLog(),
 		cri.CRIOLog(),
 		cri.Events(),
