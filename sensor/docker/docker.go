@@ -15,12 +15,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"net"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/moby/moby/api/types/events"
@@ -105,7 +102,7 @@ func (s *Sensor) watch(ctx context.Context, out sensor.Recorder) error {
 	stream := c.Events(ctx, client.EventsListOptions{Since: cmp.Or(out.Resume(), token(begin.UnixNano()))})
 	silent.Stop()
 	for range s.options.Workers {
-		running.Go(func() { w.work(ctx) })
+		running.Go(func() { w.waiting.Answer(ctx, w.answer) })
 	}
 	listed := make(chan error, 1)
 	running.Go(func() { listed <- w.list(ctx) })
@@ -116,8 +113,10 @@ func (s *Sensor) watch(ctx context.Context, out sensor.Recorder) error {
 func (s *Sensor) connect(ctx context.Context) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
-	if err := reach(ctx, s.options.Host); err != nil {
-		return nil, err
+	if path, local := strings.CutPrefix(s.options.Host, "unix://"); local {
+		if err := sensor.Reach(ctx, path, "Docker", "docker"); err != nil {
+			return nil, err
+		}
 	}
 	c, err := client.New(client.WithHost(s.options.Host))
 	if err != nil {
@@ -130,44 +129,19 @@ func (s *Sensor) connect(ctx context.Context) (*client.Client, error) {
 	return c, nil
 }
 
-// reach tries a local socket itself: the library says in words, and not as an
-// error to compare with, that permission is missing.
-func reach(ctx context.Context, host string) error {
-	path, local := strings.CutPrefix(host, "unix://")
-	if !local {
-		return nil
-	}
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "unix", path)
-	switch {
-	case err == nil:
-		return conn.Close()
-	case errors.Is(err, fs.ErrNotExist):
-		return &sensor.Lack{What: "no Docker Engine at " + path, Mend: "start Docker, or name its socket", Err: err}
-	case errors.Is(err, fs.ErrPermission):
-		return &sensor.Lack{What: "no permission to ask the Docker Engine at " + path, Mend: "run as root or add the user to the docker group", Err: err}
-	case errors.Is(err, syscall.ECONNREFUSED):
-		return &sensor.Lack{What: "nobody listens at " + path, Mend: "start Docker", Err: err}
-	}
-	return fmt.Errorf("connect to the Docker Engine: %w", err)
-}
-
 // watch is one Watch.
 type watch struct {
 	client  *client.Client
 	out     sensor.Recorder
 	timeout time.Duration
-	queue   chan question
-	// mu guards the following.
+	waiting *sensor.Questions[question]
 	mu      sync.Mutex
-	waiting map[question]bool // what is in the queue
-	images  map[string]bool   // ids of images that were looked up for a container
+	images  map[string]bool // ids of images that were looked up for a container; guarded by mu
 }
 
 func newWatch(c *client.Client, out sensor.Recorder, o Options) *watch {
 	return &watch{
-		client: c, out: out, timeout: o.Timeout, queue: make(chan question, o.Queue),
-		waiting: map[question]bool{}, images: map[string]bool{},
+		client: c, out: out, timeout: o.Timeout, waiting: sensor.NewQuestions[question](o.Queue), images: map[string]bool{},
 	}
 }
 

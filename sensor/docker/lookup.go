@@ -37,37 +37,13 @@ const maxImages = 10_000
 // maxAnswer bounds one recorded answer, in bytes.
 const maxAnswer = 4 << 20
 
-// ask queues a question. One that is waiting already is not put twice: its
-// answer will be at least as new.
+// ask has something looked up.
 func (w *watch) ask(q question) {
 	if q.id == "" || q.kind == network && q.of == "" {
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.waiting[q] {
-		return
-	}
-	select {
-	case w.queue <- q:
-		w.waiting[q] = true
-	default:
+	if !w.waiting.Ask(q) {
 		w.out.Lost("the Docker Engine is asked more than it answers: look-ups left out", 1)
-	}
-}
-
-// work answers questions until ctx ends.
-func (w *watch) work(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case q := <-w.queue:
-			w.mu.Lock()
-			delete(w.waiting, q)
-			w.mu.Unlock()
-			w.answer(ctx, q)
-		}
 	}
 }
 
