@@ -54,6 +54,10 @@ var lane = sensor.Lane{Name: "conntrack", Format: "conntrack"}
 // to disk.
 const markEvery = time.Second
 
+// gather is for how long more is gathered after something was recorded, so that
+// many connections are recorded, and many losses told, at once.
+const gather = 50 * time.Millisecond
+
 // Watch implements sensor.Sensor. What is open when it begins is told if the
 // kernel knows since when (nf_conntrack_timestamp), except what was told before.
 func (s *Sensor) Watch(ctx context.Context, out sensor.Recorder) error {
@@ -118,6 +122,10 @@ func follow(ctx context.Context, b *batch, ended <-chan error, out sensor.Record
 				out.Mark(strconv.FormatInt(now.UnixNano(), 10))
 				marked = now
 			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(gather):
+			}
 		}
 	}
 }
@@ -176,23 +184,12 @@ type settings struct{ timestamps bool }
 // own), and tells of them.
 func ask(ns int) (settings, error) {
 	var events, timestamps []byte
-	var err error
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if ns != 0 {
-			// /proc/sys/net is that of the thread's namespace. The thread ends
-			// with this function, as it is not unlocked.
-			runtime.LockOSThread()
-			if err = unix.Setns(ns, unix.CLONE_NEWNET); err != nil {
-				return
-			}
-		}
+	err := inside(ns, func() (err error) {
 		events, err = os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_events")
 		// Older kernels are built without it.
 		timestamps, _ = os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_timestamp")
-	}()
-	<-done
+		return err
+	})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return settings{}, &sensor.Lack{What: "the kernel does not track connections", Mend: "modprobe nf_conntrack_netlink", Err: err}
@@ -202,6 +199,34 @@ func ask(ns int) (settings, error) {
 		return settings{}, &sensor.Lack{What: "the kernel does not tell of connections", Mend: "sysctl net.netfilter.nf_conntrack_events=1"}
 	}
 	return settings{timestamps: strings.TrimSpace(string(timestamps)) == "1"}, nil
+}
+
+// inside calls a function in a namespace: /proc/sys/net is that of the thread's.
+// The thread goes back afterwards. It must not end, as what was started by it
+// may end with it (PR_SET_PDEATHSIG); only where it cannot go back it has to.
+func inside(ns int, call func() error) error {
+	if ns == 0 {
+		return call()
+	}
+	done := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		own, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			runtime.UnlockOSThread()
+			done <- err
+			return
+		}
+		defer own.Close()
+		if err = unix.Setns(ns, unix.CLONE_NEWNET); err == nil {
+			err = call()
+		}
+		done <- err
+		if unix.Setns(int(own.Fd()), unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+	}()
+	return <-done
 }
 
 // lacking tells a missing permission or part of the kernel from other errors.
