@@ -35,7 +35,8 @@ type Options struct {
 	Host string
 	// Timeout bounds every question; 0 is 10 seconds.
 	Timeout time.Duration
-	// Workers is how many questions are asked at once; 0 is 3.
+	// Workers is how many questions about containers and images are asked at
+	// once; 0 is 3. One more asks for addresses, and one lists at the start.
 	Workers int
 	// Queue is how many questions may wait; 0 is 1024.
 	Queue int
@@ -104,6 +105,7 @@ func (s *Sensor) watch(ctx context.Context, out sensor.Recorder) error {
 	for range s.options.Workers {
 		running.Go(func() { w.waiting.Answer(ctx, w.answer) })
 	}
+	running.Go(func() { w.addresses.Answer(ctx, w.answer) })
 	listed := make(chan error, 1)
 	running.Go(func() { listed <- w.list(ctx) })
 	return w.follow(ctx, stream, listed, begin.UnixNano())
@@ -135,13 +137,17 @@ type watch struct {
 	out     sensor.Recorder
 	timeout time.Duration
 	waiting *sensor.Questions[question]
-	mu      sync.Mutex
-	images  map[string]bool // ids of images that were looked up for a container; guarded by mu
+	// addresses wait apart: a container that is being started keeps whoever asks
+	// about it waiting, while another ends and its address with it.
+	addresses *sensor.Questions[question]
+	mu        sync.Mutex
+	images    map[string]bool // ids of images that were looked up for a container; guarded by mu
 }
 
 func newWatch(c *client.Client, out sensor.Recorder, o Options) *watch {
 	return &watch{
-		client: c, out: out, timeout: o.Timeout, waiting: sensor.NewQuestions[question](o.Queue), images: map[string]bool{},
+		client: c, out: out, timeout: o.Timeout, images: map[string]bool{},
+		waiting: sensor.NewQuestions[question](o.Queue), addresses: sensor.NewQuestions[question](o.Queue),
 	}
 }
 

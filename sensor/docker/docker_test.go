@@ -174,6 +174,10 @@ func TestASlowEngine(t *testing.T) {
 		e.say("container", "start", strings.Repeat(string('a'+rune(n)), 64), "", when+3+n)
 	}
 	w.Until(t, "the events", func() bool { return len(w.Lines("docker-events")) == 7 && len(w.Losses()) == 3 })
+	// An address is told meanwhile.
+	e.set("/networks/"+idNet, networkJSON)
+	e.say("network", "connect", idNet, `"container":"`+idWeb+`"`, when+9)
+	w.Until(t, "the address", func() bool { return len(w.Lines("docker-inspect-network")) == 1 })
 	close(e.slow)
 	w.Until(t, "the answers", func() bool { return len(w.Lines("docker-inspect")) == 2 })
 	w.stop()

@@ -42,7 +42,11 @@ func (w *watch) ask(q question) {
 	if q.id == "" || q.kind == network && q.of == "" {
 		return
 	}
-	if !w.waiting.Ask(q) {
+	line := w.waiting
+	if q.kind == network {
+		line = w.addresses
+	}
+	if !line.Ask(q) {
 		w.out.Lost("the Docker Engine is asked more than it answers: look-ups left out", 1)
 	}
 }
