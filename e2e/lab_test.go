@@ -122,6 +122,13 @@ func (l *lab) engine(options []string) {
 // push makes an image of busybox and one script, puts it into the registry and
 // forgets it here.
 func (l *lab) push(ref, entry string) {
+	l.make(ref, entry)
+	l.docker("push", "-q", ref)
+	l.docker("rmi", "-f", ref)
+}
+
+// make makes an image of busybox and one script.
+func (l *lab) make(ref, entry string) {
 	busybox, err := os.ReadFile("/bin/busybox")
 	if err != nil {
 		l.t.Fatal(err)
@@ -149,8 +156,6 @@ func (l *lab) push(ref, entry string) {
 	file := filepath.Join(l.dir, "image.tar")
 	l.write(file, image.String())
 	l.docker("import", "--change", `CMD ["/entry.sh"]`, file, ref)
-	l.docker("push", "-q", ref)
-	l.docker("rmi", "-f", ref)
 }
 
 // serve puts a page on the pretend Internet.

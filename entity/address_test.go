@@ -147,6 +147,13 @@ func TestAContainerThatWasRestarted(t *testing.T) {
 		s.describe(containerA, "n", "172.17.0.3").StartedAt = event.Time{At: sec(30.15), Res: 1}
 		s.egress(containerA, "203.0.113.1:1", "203.0.113.2:2")
 	})
+	t.Run("with two addresses, each told of an instant", func(t *testing.T) {
+		s := newStory(t)
+		restarted(s)
+		s.describe(containerA, "n", "172.17.0.2").Networks[0].At = event.Time{At: sec(10.01), Res: 1}
+		s.describe(containerA, "n", "172.17.0.3").Networks[0].At = event.Time{At: sec(30.01), Res: 1}
+		s.egress(containerA, "203.0.113.1:1", "203.0.113.2:2")
+	})
 	t.Run("told before its network was", func(t *testing.T) {
 		s := newStory(t)
 		restarted(s)

@@ -322,7 +322,8 @@ func pidTenures(events []*event.Event, exits, ends []int64) []pidTenure {
 
 // addrTenures ties the addresses that look-ups tell to the times when the
 // container was attached to the network. A look-up is timeless: which of
-// several attachments it speaks of is told by the start that it states.
+// several attachments it speaks of is told by the instant that it states for
+// the address, or by the container's start.
 func (c *container) addrTenures(l links) []addrTenure {
 	networks := map[string][]interval{}
 	seen := map[addrTenure]bool{}
@@ -337,7 +338,10 @@ func (c *container) addrTenures(l links) []addrTenure {
 				runs = c.attachments(n.NetworkID, l)
 				networks[n.NetworkID] = runs
 			}
-			if !d.StartedAt.IsZero() {
+			switch {
+			case !n.At.IsZero():
+				runs = around(runs, n.At.At)
+			case !d.StartedAt.IsZero():
 				runs = around(runs, d.StartedAt.At)
 			}
 			for _, when := range runs {

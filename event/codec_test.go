@@ -35,7 +35,7 @@ func TestEveryBodySurvivesTheCodec(t *testing.T) {
 		&ExecStarted{Container: "x", Command: "sh -c \x1b"},
 		&NetworkAttachment{Container: "x", NetworkID: "n", Connected: true},
 		&ContainerDescription{ID: "x", ImageID: d, Command: []string{"a"}, StartedAt: Time{1, 2}, PID: 1,
-			Networks: []NetworkAddress{{NetworkID: "n", Addrs: []netip.Addr{ap.Addr()}}}, Risk: Risk{Privileged: true, Mounts: []Mount{{"/", "/host", true}}}},
+			Networks: []NetworkAddress{{NetworkID: "n", Addrs: []netip.Addr{ap.Addr()}, At: Time{At: 7, Res: 1}}}, Risk: Risk{Privileged: true, Mounts: []Mount{{"/", "/host", true}}}},
 		&HostDescription{Name: "h", Addrs: []netip.Addr{ap.Addr()}},
 		&Process{PID: 1, PPID: 2, Args: []string{"a", "\xfe"}, UID: 0, AUID: -1, Session: -1},
 		&FileWrite{PID: 1, Path: "/x"},

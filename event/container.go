@@ -138,6 +138,9 @@ func (*ContainerDescription) Kind() Kind { return KindContainerDescription }
 type NetworkAddress struct {
 	NetworkID, NetworkName string
 	Addrs                  []netip.Addr
+	// At is an instant at which the container had the addresses, if the record
+	// tells one. A container gets others when it is started again.
+	At Time `cbor:",omitzero"`
 }
 
 // Risk is what a container was allowed to do, in the runtime's own words.

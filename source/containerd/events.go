@@ -1,8 +1,8 @@
 // Package containerd reads what containerd's tools write about images,
-// containers and their processes.
+// containers and their processes, and what a live sensor looks up in it.
 //
-// In: lines of ctr events. Out: events about images, containers, execs, and
-// tasks with their process ids.
+// In: lines of ctr events, look-ups as JSON. Out: events about images,
+// containers, execs, and tasks with their process ids, and descriptions.
 package containerd
 
 import (

@@ -2,6 +2,7 @@ package docker
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"tidewaiter/source"
@@ -39,6 +40,10 @@ func FuzzEvents(f *testing.F) { fuzzFormat(f, Events(), eventCases(), false) }
 func FuzzEventsText(f *testing.F) { fuzzFormat(f, EventsText(), textCases(), false) }
 
 func FuzzInspect(f *testing.F) { fuzzFormat(f, InspectContainer(), containerCases(), true) }
+
+func FuzzInspectNetwork(f *testing.F) {
+	fuzzFormat(f, InspectNetwork(), []oneCase{{text: inspectedNetwork}, {text: strings.Replace(inspectedNetwork, "/24", "/240", 1)}}, true)
+}
 
 func FuzzDaemonLog(f *testing.F) {
 	seeds := daemonFramings()

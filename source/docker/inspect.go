@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"tidewaiter/event"
@@ -26,9 +27,17 @@ func InspectImage() *source.Format {
 	return inspectFormat("docker-image-inspect", "Docker image inspection (docker image inspect)", "RepoDigests", "RootFS")
 }
 
-// inspectFormat makes either format. One call of docker inspect can print
-// containers and images together, so both read both, object by object; keys
-// tell only which name the file goes by.
+// InspectNetwork is what docker network inspect prints (GET /networks/{id}): who
+// is connected, and by which address. It tells that of a container before it
+// runs, and does not tell its start; a live sensor adds, as "LookedUpAt" in RFC
+// 3339, when it asked. Its events are look-ups and have no time.
+func InspectNetwork() *source.Format {
+	return inspectFormat("docker-network-inspect", "Docker network inspection (docker network inspect)", "IPAM", "Containers")
+}
+
+// inspectFormat makes any of the formats. One call of docker inspect can print
+// containers, images and networks together, so each reads all, object by object;
+// keys tell only which name the file goes by.
 func inspectFormat(name, title string, keys ...string) *source.Format {
 	return &source.Format{
 		Name:    name,
@@ -57,38 +66,55 @@ type inspectDecoder struct {
 
 // Decode implements source.Decoder.
 func (d *inspectDecoder) Decode(rec source.Record) {
-	body, err := d.read(rec.Data)
-	if d.out.Tells(rec, body, err) {
-		// Two look-ups of one container at different times are two records.
-		d.out.Event(event.Event{Body: body}, rec.Data, rec.Span)
+	bodies, err := d.read(rec.Data)
+	var first event.Body
+	if len(bodies) > 0 {
+		first = bodies[0]
+	}
+	if !d.out.Tells(rec, first, err) {
+		return
+	}
+	// Two look-ups of one container at different times are two records.
+	d.out.Event(event.Event{Body: first}, rec.Data, rec.Span)
+	for i, body := range bodies[1:] {
+		d.out.Beside(event.Event{Body: body}, strconv.AppendInt(append(slices.Clip(rec.Data), '|'), int64(i), 10), rec.Span)
 	}
 }
 
 // Flush implements source.Decoder; nothing is held back.
 func (d *inspectDecoder) Flush() {}
 
-// read gives nil for networks, volumes and the like.
-func (d *inspectDecoder) read(data []byte) (event.Body, error) {
+// read gives nothing for volumes and the like, and one body for each container
+// on a network.
+func (d *inspectDecoder) read(data []byte) ([]event.Body, error) {
 	v, err := d.parser.Parse(data)
 	if err != nil {
 		return nil, err
 	}
-	var body event.Body
-	switch {
-	case v.Get("State").IsObject() || (v.Get("HostConfig").IsObject() && v.Get("Config").IsObject()):
-		body, err = describeContainer(v, &d.refs)
-	case v.Get("RootFS").IsObject() || v.Get("RepoDigests").Exists():
-		body, err = describeImage(v, &d.refs)
-	case !v.Get("Id").IsString() && !v.Get("ID").IsString() && !v.Get("Name").IsString():
-		err = errNotInspected
-	}
+	bodies, err := d.describe(v)
 	if err == nil {
 		err = d.parser.Fault()
 	}
 	if err != nil {
 		return nil, err
 	}
-	return body, nil
+	return bodies, nil
+}
+
+func (d *inspectDecoder) describe(v jsonrecord.Value) ([]event.Body, error) {
+	switch {
+	case v.Get("State").IsObject() || (v.Get("HostConfig").IsObject() && v.Get("Config").IsObject()):
+		body, err := describeContainer(v, &d.refs)
+		return []event.Body{body}, err
+	case v.Get("RootFS").IsObject() || v.Get("RepoDigests").Exists():
+		body, err := describeImage(v, &d.refs)
+		return []event.Body{body}, err
+	case v.Get("IPAM").IsObject() && v.Get("Containers").IsObject():
+		return describeNetwork(v)
+	case !v.Get("Id").IsString() && !v.Get("ID").IsString() && !v.Get("Name").IsString():
+		return nil, errNotInspected
+	}
+	return nil, nil
 }
 
 func describeContainer(v jsonrecord.Value, refs *image.Parser) (event.Body, error) {
@@ -218,6 +244,38 @@ func addresses(n jsonrecord.Value) ([]netip.Addr, error) {
 		addrs = append(addrs, addr)
 	}
 	return addrs, nil
+}
+
+// describeNetwork tells the addresses of those that are on a network. The
+// engine lists, by their ids, containers that have one.
+func describeNetwork(v jsonrecord.Value) ([]event.Body, error) {
+	id := v.String("Id")
+	if id == "" {
+		return nil, errNoID
+	}
+	at, err := statedTime(v.String("LookedUpAt"))
+	if err != nil {
+		return nil, fmt.Errorf("time of the look-up: %w", err)
+	}
+	var out []event.Body
+	v.Each(func(container string, end jsonrecord.Value) {
+		n := event.NetworkAddress{NetworkID: id, NetworkName: v.String("Name"), At: at}
+		for _, key := range []string{"IPv4Address", "IPv6Address"} {
+			text := end.String(key)
+			if text == "" {
+				continue
+			}
+			p, fault := netip.ParsePrefix(text)
+			if fault != nil {
+				err = fmt.Errorf("%s %q is not an address with its prefix's length", key, clip(text))
+			}
+			n.Addrs = append(n.Addrs, p.Addr())
+		}
+		if isHex(container, 12) && len(n.Addrs) > 0 {
+			out = append(out, &event.ContainerDescription{ID: container, Name: end.String("Name"), Networks: []event.NetworkAddress{n}})
+		}
+	}, "Containers")
+	return out, err
 }
 
 func describeImage(v jsonrecord.Value, refs *image.Parser) (event.Body, error) {
