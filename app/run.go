@@ -13,6 +13,9 @@ import (
 	"tidewaiter/event"
 	"tidewaiter/policy"
 	"tidewaiter/sensor"
+	"tidewaiter/sensor/conntrack"
+	"tidewaiter/sensor/containerd"
+	"tidewaiter/sensor/docker"
 	"tidewaiter/sensor/kernel"
 	"tidewaiter/sensor/tail"
 	"tidewaiter/sink"
@@ -126,8 +129,18 @@ func ReadRules(file string) (daemon.Rules, error) {
 // sensors makes the sensors that settings ask for.
 func sensors(s SensorSettings) ([]sensor.Sensor, error) {
 	var all []sensor.Sensor
-	if s.Kernel.on(s) {
-		all = append(all, kernel.New(kernel.Options{}))
+	for _, one := range []struct {
+		Switch
+		make func() sensor.Sensor
+	}{
+		{s.Docker.Switch, func() sensor.Sensor { return docker.New(docker.Options{Host: s.Docker.Host}) }},
+		{s.Containerd.Switch, func() sensor.Sensor { return containerd.New(containerd.Options{Socket: s.Containerd.Socket}) }},
+		{s.Kernel, func() sensor.Sensor { return kernel.New(kernel.Options{}) }},
+		{s.Conntrack.Switch, func() sensor.Sensor { return conntrack.New(conntrack.Options{NetNS: s.Conntrack.NetNS}) }},
+	} {
+		if one.on(s) {
+			all = append(all, one.make())
+		}
 	}
 	for i, f := range s.Files {
 		one, err := tail.New(tail.Options{

@@ -54,8 +54,12 @@ type SensorSettings struct {
 	// Defaults is false to watch only what is named here; otherwise everything
 	// of this host is watched that can be.
 	Defaults *bool `yaml:"defaults"`
-	// Kernel is the eBPF sensor: programs and connections.
-	Kernel Switch `yaml:"ebpf"`
+	// Docker, Containerd, Kernel and Conntrack are this host's runtimes, its
+	// programs and connections by eBPF, and its network's connections.
+	Docker     DockerSettings     `yaml:"docker"`
+	Containerd ContainerdSettings `yaml:"containerd"`
+	Kernel     Switch             `yaml:"ebpf"`
+	Conntrack  ConntrackSettings  `yaml:"conntrack"`
 	// Files are log files to follow.
 	Files []FileSettings `yaml:"files"`
 }
@@ -72,6 +76,27 @@ func (w Switch) on(s SensorSettings) bool {
 		}
 	}
 	return true
+}
+
+// DockerSettings say which Docker Engine is watched.
+type DockerSettings struct {
+	Switch `yaml:",inline"`
+	// Host is its address as in DOCKER_HOST, its default if empty.
+	Host string `yaml:"host"`
+}
+
+// ContainerdSettings say which containerd is watched.
+type ContainerdSettings struct {
+	Switch `yaml:",inline"`
+	// Socket is its socket, its default if empty.
+	Socket string `yaml:"socket"`
+}
+
+// ConntrackSettings say which network's connections are watched.
+type ConntrackSettings struct {
+	Switch `yaml:",inline"`
+	// NetNS is the file of a network namespace, this process's own if empty.
+	NetNS string `yaml:"netns"`
 }
 
 // FileSettings are log files from one place.

@@ -70,6 +70,7 @@ type watcher struct {
 	t      *testing.T
 	dir    string
 	config string
+	policy string
 	cmd    *exec.Cmd
 	log    *os.File
 }
@@ -101,9 +102,9 @@ func newWatcher(t *testing.T, config string) *watcher {
 
 func (w *watcher) data() string { return filepath.Join(w.dir, "data") }
 
-func (w *watcher) start() {
+func (w *watcher) start(options ...string) {
 	w.t.Helper()
-	w.cmd = exec.Command(program(w.t), "run", "--config", w.config)
+	w.cmd = exec.Command(program(w.t), append([]string{"run", "--config", w.config}, options...)...)
 	w.cmd.Stderr = w.log
 	if err := w.cmd.Start(); err != nil {
 		w.t.Fatal(err)
