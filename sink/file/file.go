@@ -44,8 +44,8 @@ type Options struct {
 	// Version of the program, written into each finding by Write. A notice
 	// brings its own.
 	Version string
-	// OmitRecords leaves the raw records out of notices.
-	OmitRecords bool
+	// Limit is what of a notice is written; a whole file if it says nothing.
+	Limit ocsf.Limit
 }
 
 // File appends findings. Safe for concurrent use.
@@ -70,6 +70,10 @@ func Open(opt Options) (*File, error) {
 	}
 	if opt.Keep == 0 {
 		opt.Keep = DefaultKeep
+	}
+	// A line that is longer than a file may be is refused by it every time.
+	if whole := opt.Size<<20 - 1; opt.Limit.Max <= 0 || opt.Limit.Max > whole {
+		opt.Limit.Max = whole
 	}
 	w := &lumberjack.Logger{Filename: opt.Path, MaxSize: opt.Size, MaxBackups: opt.Keep}
 	if _, err := w.Write(nil); err != nil {
@@ -99,8 +103,7 @@ func (f *File) Deliver(ctx context.Context, n sink.Notice) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("findings file: %w", err)
 	}
-	// A line that is longer than a file may be is refused by it every time.
-	line, err := ocsf.JSON(n, ocsf.Limit{Max: f.opt.Size<<20 - 1, OmitRecords: f.opt.OmitRecords})
+	line, err := ocsf.JSON(n, f.opt.Limit)
 	if err != nil {
 		return err
 	}
