@@ -43,8 +43,8 @@ func Parse(n sink.Notice) (finding.OCSF, error) {
 
 // JSON gives the finding on one line. If it is too long, the raw records go
 // first, then evidence from the end, whose number unmapped.omitted_evidence
-// counts; the story, the entities and the reasons stay. What does not fit then
-// fails for good.
+// counts; then all that is affected but the first, and the weaker reasons, of
+// which a note tells. What does not fit then fails for good.
 func JSON(n sink.Notice, limit Limit) ([]byte, error) {
 	fits := func(b []byte) bool { return limit.Max <= 0 || len(b) <= limit.Max }
 	if !limit.OmitRecords {
@@ -74,6 +74,8 @@ func JSON(n sink.Notice, limit Limit) ([]byte, error) {
 			return nil, sink.Permanent(fmt.Errorf("notice %s: %w", n.ID, err))
 		case fits(b):
 			return b, nil
+		case len(o.Evidences) == 0 && shorten(&o):
+			continue
 		case len(o.Evidences) == 0:
 			return nil, sink.Permanent(fmt.Errorf("notice %s: %d bytes, limit %d: %w", n.ID, len(b), limit.Max, ErrTooLong))
 		}
@@ -82,4 +84,25 @@ func JSON(n sink.Notice, limit Limit) ([]byte, error) {
 		o.Unmapped.Omitted += len(o.Evidences) - keep
 		o.Evidences = o.Evidences[:keep]
 	}
+}
+
+// What a shortened finding keeps.
+const (
+	keepResources = 4 // a container's, with pod, image and host
+	keepSignals   = 8
+)
+
+// shorten drops lists that grow with the number of things affected; false if
+// there is nothing to drop.
+func shorten(o *finding.OCSF) bool {
+	u := &o.Unmapped
+	entities, signals := len(u.Entities), len(u.Signals)
+	if entities <= 1 && signals <= keepSignals && len(o.Resources) <= keepResources && len(u.ToSettle) == 0 {
+		return false
+	}
+	u.Entities, u.Signals = u.Entities[:min(entities, 1)], u.Signals[:min(signals, keepSignals)]
+	o.Resources, u.ToSettle = o.Resources[:min(len(o.Resources), keepResources)], []string{}
+	u.Notes = append(u.Notes, fmt.Sprintf("too long for this sink: %d further things that are affected and %d reasons are left out, and what would settle it",
+		entities-len(u.Entities), signals-len(u.Signals)))
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"tidewaiter/finding"
@@ -55,5 +56,30 @@ func TestAFindingFitsItsReceiver(t *testing.T) {
 	n.Told.JSON = []byte("[]")
 	if _, err := ocsf.JSON(n, ocsf.Limit{OmitRecords: true}); !sink.IsPermanent(err) {
 		t.Errorf("no finding: %v", err)
+	}
+}
+
+// A finding about many things is told where it does not fit, too.
+func TestAWideFindingIsShortened(t *testing.T) {
+	n := sinktest.Notice(t)
+	var o finding.OCSF
+	if err := json.Unmarshal(n.Told.JSON, &o); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		o.Unmapped.Entities, o.Resources = append(o.Unmapped.Entities, o.Unmapped.Entities[0]), append(o.Resources, o.Resources[0])
+	}
+	var err error
+	if n.Told.JSON, err = json.Marshal(o); err != nil {
+		t.Fatal(err)
+	}
+	b, err := ocsf.JSON(n, ocsf.Limit{Max: 7680})
+	var got finding.OCSF
+	if err != nil || len(b) > 7680 || json.Unmarshal(b, &got) != nil {
+		t.Fatalf("%v, %d bytes", err, len(b))
+	}
+	last := got.Unmapped.Notes[len(got.Unmapped.Notes)-1]
+	if len(got.Unmapped.Entities) != 1 || len(got.Resources) == 0 || !strings.Contains(last, "200 further things") {
+		t.Errorf("%d entities, %q", len(got.Unmapped.Entities), last)
 	}
 }

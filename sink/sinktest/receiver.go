@@ -15,11 +15,10 @@ import (
 // Receiver is an HTTP server that keeps the last request and answers as told.
 type Receiver struct {
 	URL string
-	// Header, Path and Body are the last request's; Calls counts them.
+	// Header, Path and Body are the last request's.
 	Header http.Header
 	Path   string
 	Body   []byte
-	Calls  int
 	// Status, Type and Answer are what it says; 200 if 0.
 	Status       int
 	Type, Answer string
@@ -29,7 +28,6 @@ type Receiver struct {
 func NewReceiver(t testing.TB) *Receiver {
 	r := &Receiver{}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		r.Calls++
 		r.Header, r.Path = req.Header, req.URL.Path
 		r.Body, _ = io.ReadAll(req.Body)
 		if r.Type != "" {
