@@ -18,11 +18,14 @@ import (
 	"tidewaiter/sensor/docker"
 	"tidewaiter/sensor/kernel"
 	"tidewaiter/sensor/tail"
-	"tidewaiter/sink"
+	"tidewaiter/sink/configured"
 	"tidewaiter/sink/file"
 	"tidewaiter/source"
 	"tidewaiter/source/auditd"
 )
+
+// FileSink is the name of the sink that writes FindingsFile.
+const FileSink = "file"
 
 // FindingsFile is the file in the data directory that every finding is written
 // to as it is told.
@@ -104,12 +107,27 @@ func newDaemon(s Settings, version string, log *slog.Logger) (*daemon.Daemon, er
 	if err != nil {
 		return nil, err
 	}
+	return d, tell(d, s, version, log)
+}
+
+// tell adds the sinks.
+func tell(d *daemon.Daemon, s Settings, version string, log *slog.Logger) error {
 	out, err := file.Open(file.Options{Path: filepath.Join(s.Data, FindingsFile), Version: version})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	d.Tell(daemon.Receiver{Name: "file", Least: analytic.Info, Sink: kept{out}})
-	return d, nil
+	d.Tell(daemon.Receiver{Name: FileSink, Least: analytic.Info, Sink: out})
+	for _, e := range s.Sinks {
+		one, err := configured.Open(e)
+		if err != nil {
+			return fmt.Errorf("sink %s: %w", e.Name, err)
+		}
+		for _, w := range configured.Warnings(e) {
+			log.Warn(w, "sink", e.Name)
+		}
+		d.Tell(daemon.Receiver{Name: e.Name, Least: e.Minimum(), Sink: one})
+	}
+	return nil
 }
 
 // ReadRules compiles the detections and reads a policy, "" for none.
@@ -167,12 +185,6 @@ func formatOf(name string) func([]byte) string {
 		return ""
 	}
 }
-
-// kept writes what is told to a file.
-type kept struct{ *file.File }
-
-// Deliver implements sink.Sink.
-func (k kept) Deliver(_ context.Context, n sink.Notice) error { return k.Line(n.Told.JSON) }
 
 // whole keeps together what a format's records belong to.
 func whole(format string, lines []byte) int {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"tidewaiter/event"
+	"tidewaiter/sink/configured"
 	"tidewaiter/strictyaml"
 )
 
@@ -39,6 +40,8 @@ type Settings struct {
 	Listen  string          `yaml:"listen"`
 	Journal JournalSettings `yaml:"journal"`
 	Sensors SensorSettings  `yaml:"sensors"`
+	// Sinks are whom findings are told to, beside the file of findings.
+	Sinks []configured.Entry `yaml:"sinks"`
 	// KeepDays is for how many days findings are kept that nothing happens to.
 	KeepDays int `yaml:"keep_days"`
 }
@@ -184,6 +187,15 @@ func (s *Settings) check(data []byte) error {
 		}
 		if f.Format != "" && !slices.Contains(names, f.Format) {
 			fault(fmt.Errorf("sensors.files[%d].format: no format is called %q", i, f.Format), "sensors", "files", i, "format")
+		}
+	}
+	configured.Check(s.Sinks, func(err error, path ...any) {
+		line := configured.Line(data, append([]any{"sinks"}, path...)...)
+		faults = append(faults, &strictyaml.Fault{File: s.File, Line: line, Err: err})
+	})
+	for i, e := range s.Sinks {
+		if e.Name == FileSink {
+			fault(fmt.Errorf("sinks[%d].name: %q is the name of the file in the data directory", i, FileSink), "sinks", i)
 		}
 	}
 	return errors.Join(faults...)

@@ -3,7 +3,6 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
@@ -110,15 +109,15 @@ func (p *post) try(ctx context.Context, d state.Delivery) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, oneTry)
 	defer cancel()
-	err = p.Sink.Deliver(ctx, sink.Notice{ID: d.Notice.ID, Told: told, At: d.Made, Host: p.d.opt.Host.Place.Host, Version: p.d.opt.Version})
-	if errors.Is(err, context.DeadlineExceeded) {
-		return errors.New("no answer in time")
-	}
-	return err
+	return p.Sink.Deliver(ctx, sink.Notice{ID: d.Notice.ID, Told: told, At: d.Made, Host: p.d.opt.Host.Place.Host, Version: p.d.opt.Version})
 }
 
-// backoff is how long to wait after so many tries, and one more.
-func backoff(tries int, _ error) time.Duration {
+// backoff is how long to wait after so many tries, and one more: as long as the
+// receiver asked for, or longer each time.
+func backoff(tries int, err error) time.Duration {
+	if asked, ok := sink.After(err); ok {
+		return asked
+	}
 	wait := retryMost
 	if tries < 10 {
 		wait = min(retryMost, retryFirst<<tries)

@@ -27,7 +27,7 @@ sensors:
   containerd: {socket: CONTAINERD}
   conntrack: {netns: /run/netns/NETNS}
   files:
-    - {paths: [DOCKERD], format: docker-daemon}
+    - {paths: [DOCKERD], format: dockerd-log}
 `
 
 // watchLab starts the daemon on a lab's host and waits until it watches.

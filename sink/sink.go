@@ -57,3 +57,30 @@ type permanent struct{ error }
 
 // Unwrap gives the error that was marked.
 func (p permanent) Unwrap() error { return p.error }
+
+// RetryAfter marks an error: the receiver asked not to be called again for a
+// while. What is no positive time marks nothing.
+func RetryAfter(err error, wait time.Duration) error {
+	if err == nil || wait <= 0 {
+		return err
+	}
+	return later{err, wait}
+}
+
+// After is how long the receiver asked to be left alone, by an error that was
+// marked by RetryAfter; false if it asked for nothing.
+func After(err error) (time.Duration, bool) {
+	var l later
+	if !errors.As(err, &l) {
+		return 0, false
+	}
+	return l.wait, true
+}
+
+type later struct {
+	error
+	wait time.Duration
+}
+
+// Unwrap gives the error that was marked.
+func (l later) Unwrap() error { return l.error }

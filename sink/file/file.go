@@ -3,11 +3,12 @@
 // long is renamed with the time in its name, and a bounded number of those are
 // kept.
 //
-// In: findings. Out: lines of JSON. The file can hold raw records, with what
-// secrets are in them, so that only its owner may read it.
+// In: findings, and notices of such. Out: lines of JSON. The file can hold raw
+// records, with what secrets are in them, so that only its owner may read it.
 package file
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,8 @@ import (
 	"gopkg.in/natefinch/lumberjack.v2"
 
 	"tidewaiter/finding"
+	"tidewaiter/sink"
+	"tidewaiter/sink/ocsf"
 )
 
 // Defaults of Options.
@@ -38,11 +41,14 @@ type Options struct {
 	Size int
 	// Keep is how many full files are kept beside it; DefaultKeep if 0.
 	Keep int
-	// Version of the program, written into each finding.
+	// Version of the program, written into each finding by Write. A notice
+	// brings its own.
 	Version string
+	// Limit is what of a notice is written; a whole file if it says nothing.
+	Limit ocsf.Limit
 }
 
-// File appends findings. Not safe for concurrent use.
+// File appends findings. Safe for concurrent use.
 type File struct {
 	opt Options
 	w   *lumberjack.Logger
@@ -64,6 +70,10 @@ func Open(opt Options) (*File, error) {
 	}
 	if opt.Keep == 0 {
 		opt.Keep = DefaultKeep
+	}
+	// A line that is longer than a file may be is refused by it every time.
+	if whole := opt.Size<<20 - 1; opt.Limit.Max <= 0 || opt.Limit.Max > whole {
+		opt.Limit.Max = whole
 	}
 	w := &lumberjack.Logger{Filename: opt.Path, MaxSize: opt.Size, MaxBackups: opt.Keep}
 	if _, err := w.Write(nil); err != nil {
@@ -87,11 +97,21 @@ func (f *File) Write(findings []finding.Finding, raw finding.Raw) error {
 	return nil
 }
 
+// Deliver implements sink.Sink. The line is the operating system's when it
+// returns, and survives this program; it is not synced to the disk.
+func (f *File) Deliver(ctx context.Context, n sink.Notice) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("findings file: %w", err)
+	}
+	line, err := ocsf.JSON(n, f.opt.Limit)
+	if err != nil {
+		return err
+	}
+	if _, err := f.w.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("findings file: %w", err)
+	}
+	return nil
+}
+
 // Close releases the file.
 func (f *File) Close() error { return f.w.Close() }
-
-// Line appends a line.
-func (f *File) Line(line []byte) error {
-	_, err := f.w.Write(append(line, '\n'))
-	return err
-}

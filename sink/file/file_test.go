@@ -2,6 +2,7 @@ package file_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -13,7 +14,9 @@ import (
 	"tidewaiter/event"
 	"tidewaiter/evidence"
 	"tidewaiter/finding"
+	"tidewaiter/sink"
 	"tidewaiter/sink/file"
+	"tidewaiter/sink/sinktest"
 )
 
 // raw gives a record of a size for every citation.
@@ -104,5 +107,55 @@ func TestWhatIsNoPlainFileIsRefused(t *testing.T) {
 		if _, err := file.Open(file.Options{Path: path}); err == nil || !strings.Contains(err.Error(), dir) {
 			t.Errorf("%s: %v", path, err)
 		}
+	}
+}
+
+var _ sink.Sink = (*file.File)(nil)
+
+// A notice is one line, whatever is in it, and reads back as it was told.
+func TestANoticeIsALine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "findings.ndjson")
+	f, err := file.Open(file.Options{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := sinktest.Notice(t)
+	many.Told.JSON = []byte("{\n" + string(many.Told.JSON[1:]))
+	for _, n := range []sink.Notice{many, sinktest.HostileNotice(t)} {
+		if err := f.Deliver(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.Deliver(gone, many); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := ids(t, path); len(got) != 2 || got[0] != many.Told.Finding.ID {
+		t.Errorf("findings %q", got)
+	}
+}
+
+// What can never be written is told so; what has no room in a file loses its
+// records, and the story stays.
+func TestALongNoticeIsCut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "findings.ndjson")
+	f, err := file.Open(file.Options{Path: path, Size: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	n := sinktest.Notice(t)
+	whole := string(n.Told.JSON)
+	n.Told.JSON = []byte(strings.Replace(whole, `"record":"`, `"record":"`+strings.Repeat("x", 2<<20), 1))
+	if err := f.Deliver(t.Context(), n); err != nil || len(ids(t, path)) != 1 {
+		t.Errorf("long records: %v", err)
+	}
+	n.Told.JSON = []byte(strings.Replace(whole, `"title":"`, `"title":"`+strings.Repeat("x", 2<<20), 1))
+	if err := f.Deliver(t.Context(), n); !sink.IsPermanent(err) {
+		t.Errorf("a title of 2 MB: %v", err)
 	}
 }
