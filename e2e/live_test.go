@@ -42,6 +42,9 @@ func watchLab(t *testing.T, l *lab, policy string) *watcher {
 	w.policy = file
 	w.start("--log-format", "json")
 	l.wait("the daemon's sensors", func() bool {
+		if w.cmd.Process.Signal(syscall.Signal(0)) != nil {
+			t.Fatal("the daemon ended")
+		}
 		text, err := os.ReadFile(w.log.Name())
 		return err == nil && bytes.Count(text, []byte(`"sensor watches"`)) >= 5
 	})
