@@ -41,7 +41,8 @@ type engine struct {
 
 	known   map[string]state.Finding // what the store holds, or soon will
 	pending state.Commit             // what it did not take yet
-	updated map[string]time.Time     // findings of which new evidence is not written yet
+	updated map[string]time.Time     // findings of which new evidence is not written yet, and when it will be
+	rising  map[string]time.Time     // findings that are worse than what was told of them, and since when
 
 	clock    clock
 	sources  map[event.Source]bool // that have told something
@@ -104,7 +105,7 @@ func (d *Daemon) readSegment(s *journal.Segment) {
 
 // run judges until the journal has been read to its end.
 func (e *engine) run() {
-	e.sources, e.updated = map[event.Source]bool{}, map[string]time.Time{}
+	e.sources, e.updated, e.rising = map[event.Source]bool{}, map[string]time.Time{}, map[string]time.Time{}
 	e.clock.begin(time.Now())
 	e.caughtUp = e.d.journal.Behind() == 0
 	tick := time.NewTicker(syncEvery)
@@ -155,9 +156,9 @@ func (e *engine) tick(now time.Time) {
 	}
 	if e.changed && now.Sub(e.last.sync) >= syncEvery {
 		e.sync()
-		e.tell(now)
 		e.last.sync = time.Now().Add(time.Since(now)) // as much again for others
 	}
+	e.tell(now)
 	if now.Sub(e.last.tend) >= tendEvery {
 		e.last.tend = now
 		e.tend(now)
@@ -250,6 +251,8 @@ func (e *engine) close() {
 	e.sync()
 	e.updateAll()
 	e.tell(now)
+	e.updateAll() // nothing will come that could take a reason away
+	e.tell(now.Add(steady))
 	e.ending = e.d.journal.Epoch()
 	e.checkpoint(now)
 }

@@ -13,6 +13,11 @@ import (
 	"tidewaiter/state"
 )
 
+// steady is how long a finding must have been worse than what was told of it
+// before that is told: look-ups, and the records of other sensors, follow within
+// that time, and some of them take its reason away.
+const steady = 500 * time.Millisecond
+
 // settle is how long evidence may be gathered before a finding whose severity
 // did not change is written again.
 const settle = 2 * time.Second
@@ -39,7 +44,7 @@ func (e *engine) tell(now time.Time) {
 		}
 		delete(e.updated, id)
 		if f, ok := e.p.Finding(id); ok {
-			e.write(&f, raw)
+			e.write(&f, raw, now)
 			wrote = true
 		}
 	}
@@ -84,7 +89,7 @@ func (e *engine) withdraw(id string) {
 		var told finding.Told
 		if told, err = finding.NewReader(bytes.NewReader(text), "state").Next(); err == nil {
 			told.Finding.State = finding.Withdrawn
-			e.write(&told.Finding, told.Raw)
+			e.write(&told.Finding, told.Raw, time.Now())
 		}
 	}
 	if err != nil {
@@ -94,7 +99,7 @@ func (e *engine) withdraw(id string) {
 
 // write puts a finding into the next commit, and notices of it if it is worse
 // than what was told.
-func (e *engine) write(f *finding.Finding, raw finding.Raw) {
+func (e *engine) write(f *finding.Finding, raw finding.Raw, now time.Time) {
 	was, known := e.known[f.ID]
 	ended := over(f.State)
 	if !known && ended {
@@ -106,7 +111,16 @@ func (e *engine) write(f *finding.Finding, raw finding.Raw) {
 		return
 	}
 	row := state.Finding{ID: f.ID, Severity: int(f.Severity), Told: was.Told, State: string(f.State), Last: f.Last, JSON: text}
-	if !ended && row.Severity > row.Told {
+	switch since, rising := e.rising[f.ID]; {
+	case ended || row.Severity <= row.Told:
+		delete(e.rising, f.ID)
+	case !rising:
+		e.rising[f.ID] = now
+		e.updated[f.ID] = now.Add(steady)
+	case now.Sub(since) < steady:
+		e.updated[f.ID] = since.Add(steady)
+	default:
+		delete(e.rising, f.ID)
 		row.Told = row.Severity
 		e.notify(f, text)
 	}
