@@ -61,6 +61,7 @@ var rooms = map[string][]string{
 	"state":             {},
 	"daemon":            {"event", "source", "source/note", "stream", "sensor", "journal", "state", "entity", "policy", "analytic", "partition", "finding", "sink"},
 	"api":               {"daemon"},
+	"coverage":          {"event", "evidence", "analytic"},
 	"sensor":            {"event"},
 	"sensor/*":          {"event", "sensor"},
 	"sink":              {"finding"},

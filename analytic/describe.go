@@ -3,6 +3,8 @@ package analytic
 import (
 	"maps"
 	"slices"
+
+	"tidewaiter/evidence"
 )
 
 // DetectionInfo describes a detection for people.
@@ -10,7 +12,16 @@ type DetectionInfo struct {
 	ID, Strategy, Name, Family, Subject, Description string
 	Techniques, Signals, References                  []string
 	Tunables                                         []TunableInfo
+	Legs                                             []LegInfo
 	File                                             string
+}
+
+// LegInfo describes one part of an analytic's story.
+type LegInfo struct {
+	Name     string
+	Kind     evidence.Kind // of the facts that tell it
+	Optional bool
+	Missing  string // what its absence means
 }
 
 // TunableInfo describes one mutable element.
@@ -30,6 +41,9 @@ func (l *Library) Detections() []DetectionInfo {
 		}
 		for _, t := range l.vocabulary.Analytics[d.ID] {
 			i.Tunables = append(i.Tunables, TunableInfo{t.Name, t.Bound, string(t.Type), t.Doc, t.Default, t.IsSet})
+		}
+		for _, g := range d.legs {
+			i.Legs = append(i.Legs, LegInfo{g.name, g.kind, g.optional, g.missing})
 		}
 		out = append(out, i)
 	}

@@ -76,10 +76,8 @@ func (d *Daemon) Sensors() []SensorStatus {
 		w.mu.Lock()
 		s := w.status
 		w.mu.Unlock()
-		if l, ok := w.sensor.(lesser); ok && s.Condition == Watching {
-			for _, lack := range l.Lacks() {
-				s.Without = append(s.Without, Without{lack.Error(), lack.Mend})
-			}
+		if s.Condition == Watching {
+			s.Without = without(w.sensor)
 		}
 		all = append(all, s)
 	}
