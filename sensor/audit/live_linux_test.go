@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/elastic/go-libaudit/v2"
 	"golang.org/x/sys/unix"
 
 	"tidewaiter/event"
@@ -282,6 +283,57 @@ func TestRulesLive(t *testing.T) {
 	for _, r := range before {
 		if !slices.Contains(after, r) {
 			t.Skip("somebody else changed rules at the same time")
+		}
+	}
+}
+
+// TestRenewLive: rules that somebody else removed are there again, and that they
+// were not is told.
+func TestRenewLive(t *testing.T) {
+	governed(t)
+	rules, err := rulesOf(Options{Key: testKey(), Rules: []string{"-a always,exit -F arch=b64 -S execve -F uid=54321"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRecorder()
+	w := hearing(t, 1<<20, r)
+	w.keep = keeper{key: testKey(), rules: rules}
+	t.Cleanup(func() { _ = w.keep.remove() })
+	if err := w.begin(); err != nil {
+		t.Skip(err)
+	}
+	if err := w.renew(); err != nil || len(r.lost) != 0 {
+		t.Errorf("%v, lost %v", err, r.lost)
+	}
+	if err := w.keep.remove(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.renew(); err != nil || r.lost[lossRules] != -1 {
+		t.Errorf("%v, lost %v", err, r.lost)
+	}
+	if n, _ := ours(t); n != 1 {
+		t.Errorf("%d rules are loaded", n)
+	}
+}
+
+// TestNewlyLost: what the kernel counts is a loss to a listener only if it is.
+func TestNewlyLost(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		before, now libaudit.AuditStatus
+		want        int64
+	}{
+		{"nothing", libaudit.AuditStatus{Lost: 7, PID: 1}, libaudit.AuditStatus{Lost: 7, PID: 1}, 0},
+		{"with a daemon", libaudit.AuditStatus{Lost: 7}, libaudit.AuditStatus{Lost: 9, PID: 1, BacklogWaitTime: 10}, 2},
+		{"kept for no daemon", libaudit.AuditStatus{Lost: 7}, libaudit.AuditStatus{Lost: 9, BacklogWaitTime: 10}, 0},
+		{"tasks waited", libaudit.AuditStatus{Lost: 7}, libaudit.AuditStatus{Lost: 9, BacklogWaitTime: 10, BacklogWaitTimeActual: 1}, 2},
+		{"tasks do not wait", libaudit.AuditStatus{Lost: 7}, libaudit.AuditStatus{Lost: 9}, 2},
+		{"rate", libaudit.AuditStatus{Lost: 7}, libaudit.AuditStatus{Lost: 9, BacklogWaitTime: 10, RateLimit: 5}, 2},
+		{"set back", libaudit.AuditStatus{Lost: 7}, libaudit.AuditStatus{Lost: 2, PID: 1}, 2},
+		{"beyond", libaudit.AuditStatus{Lost: 1 << 31}, libaudit.AuditStatus{Lost: 1<<32 - 1, PID: 1}, 1<<31 - 1},
+	} {
+		if got := newlyLost(test.before, test.now); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
 		}
 	}
 }
