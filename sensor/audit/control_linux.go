@@ -123,15 +123,25 @@ func (k *keeper) add() (lacks []*sensor.Lack, err error) {
 				k.added++
 				continue
 			}
-			mend := "a kernel that knows all fields of the rule"
-			if errors.Is(err, unix.ENOENT) {
-				mend = "the folder of the rule's path must exist"
+			lack := refusal(r, err)
+			if n := len(lacks); n == 0 || lacks[n-1].What != lack.What { // one socket, two rules
+				lacks = append(lacks, lack)
 			}
-			lacks = append(lacks, &sensor.Lack{What: "the kernel does not take the audit rule " + r.text, Mend: mend, Err: errors.Unwrap(err)})
 		}
 		return nil
 	})
 	return lacks, err
+}
+
+// refusal is what is missing without a rule.
+func refusal(r ownRule, err error) *sensor.Lack {
+	if cause := errors.Unwrap(err); cause != nil {
+		err = cause
+	}
+	if r.socket != "" && errors.Is(err, unix.ENOENT) {
+		return &sensor.Lack{What: "who connects to " + r.socket + " is not told: its folder is not there", Mend: "start the runtime before, or leave the socket out", Err: err}
+	}
+	return &sensor.Lack{What: "the kernel does not take the audit rule " + r.text, Mend: "a kernel that knows all fields of the rule, and paths whose folder exists", Err: err}
 }
 
 // settle removes what an earlier run left and adds our rules, and says what is

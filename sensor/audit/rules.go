@@ -14,8 +14,9 @@ import (
 
 // ownRule is one rule that is the sensor's to add and to remove.
 type ownRule struct {
-	text string // for auditctl
-	wire []byte
+	text   string // for auditctl
+	wire   []byte
+	socket string // that it is for, "" for none
 }
 
 // errRule is why one of Options.Rules is refused.
@@ -43,6 +44,9 @@ func rulesOf(o Options) ([]ownRule, error) {
 		made, err := calls(socketKey(o.Key), append([]rule.FilterSpec{equal("path", path)}, not...), "connect")
 		if err != nil {
 			return nil, err
+		}
+		for i := range made {
+			made[i].socket = path
 		}
 		all = append(all, made...)
 	}
