@@ -44,7 +44,7 @@ func Cover(ctx context.Context, s Settings) (Coverage, error) {
 		c.Host, c.Running, c.Sensors = status.Host, true, status.Sensors
 		c.Watchers = watchers(status.Sensors, status.Formats)
 	} else {
-		all, err := sensors(s.Sensors)
+		all, err := sensors(s)
 		if err != nil {
 			return c, err
 		}

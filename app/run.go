@@ -10,14 +10,7 @@ import (
 	"tidewaiter/api"
 	"tidewaiter/daemon"
 	"tidewaiter/detections"
-	"tidewaiter/event"
 	"tidewaiter/policy"
-	"tidewaiter/sensor"
-	"tidewaiter/sensor/conntrack"
-	"tidewaiter/sensor/containerd"
-	"tidewaiter/sensor/docker"
-	"tidewaiter/sensor/kernel"
-	"tidewaiter/sensor/tail"
 	"tidewaiter/sink/configured"
 	"tidewaiter/sink/file"
 	"tidewaiter/source"
@@ -100,7 +93,7 @@ func newDaemon(s Settings, version string, log *slog.Logger) (*daemon.Daemon, er
 		Data: s.Data, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(),
 		Journal: size, Keep: s.keep(), Version: version, Log: log,
 	}
-	if opt.Sensors, err = sensors(s.Sensors); err != nil {
+	if opt.Sensors, err = sensors(s); err != nil {
 		return nil, err
 	}
 	d, err := daemon.New(opt)
@@ -142,35 +135,6 @@ func ReadRules(file string) (daemon.Rules, error) {
 	}
 	r.Policy, err = policy.Load(file, lib.Vocabulary())
 	return r, err
-}
-
-// sensors makes the sensors that settings ask for.
-func sensors(s SensorSettings) ([]sensor.Sensor, error) {
-	var all []sensor.Sensor
-	for _, one := range []struct {
-		Switch
-		make func() sensor.Sensor
-	}{
-		{s.Docker.Switch, func() sensor.Sensor { return docker.New(docker.Options{Host: s.Docker.Host}) }},
-		{s.Containerd.Switch, func() sensor.Sensor { return containerd.New(containerd.Options{Socket: s.Containerd.Socket}) }},
-		{s.Kernel, func() sensor.Sensor { return kernel.New(kernel.Options{}) }},
-		{s.Conntrack.Switch, func() sensor.Sensor { return conntrack.New(conntrack.Options{NetNS: s.Conntrack.NetNS}) }},
-	} {
-		if one.on(s) {
-			all = append(all, one.make())
-		}
-	}
-	for i, f := range s.Files {
-		one, err := tail.New(tail.Options{
-			Name: fmt.Sprintf("files-%d", i+1), Patterns: f.Paths, Format: formatOf(f.Format), Whole: whole,
-			Place: event.Place{Account: f.Account, Region: f.Region, Cluster: f.Cluster, Host: f.Host, Network: f.Network},
-		})
-		if err != nil {
-			return nil, fmt.Errorf("sensors.files[%d]: %w", i, err)
-		}
-		all = append(all, one)
-	}
-	return all, nil
 }
 
 // formatOf tells a file's format: the one that is given, or by content.

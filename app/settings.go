@@ -63,6 +63,10 @@ type SensorSettings struct {
 	Containerd ContainerdSettings `yaml:"containerd"`
 	Kernel     Switch             `yaml:"ebpf"`
 	Conntrack  ConntrackSettings  `yaml:"conntrack"`
+	// Audit is Linux audit as the kernel tells it, Journald what the system's
+	// journal holds of runtimes and the kubelet.
+	Audit    AuditSettings `yaml:"audit"`
+	Journald Switch        `yaml:"journald"`
 	// Files are log files to follow.
 	Files []FileSettings `yaml:"files"`
 }
@@ -100,6 +104,17 @@ type ConntrackSettings struct {
 	Switch `yaml:",inline"`
 	// NetNS is the file of a network namespace, this process's own if empty.
 	NetNS string `yaml:"netns"`
+}
+
+// AuditSettings say what Linux audit is asked for.
+type AuditSettings struct {
+	Switch `yaml:",inline"`
+	// Exec is whether a rule for programs is added: yes, no, or "" for only if
+	// they cannot be seen by eBPF.
+	Exec *bool `yaml:"exec"`
+	// Sockets are the runtimes' sockets for whose callers a rule is added; those
+	// that are usual if it is not there, none if it is empty.
+	Sockets *[]string `yaml:"sockets"`
 }
 
 // FileSettings are log files from one place.
