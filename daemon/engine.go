@@ -51,6 +51,7 @@ type engine struct {
 	ending   int                   // the epoch that is to be put by, 0 for none
 	stored   int64                 // bytes of the last checkpoint
 	since    time.Time             // of the last checkpoint
+	begun    time.Time
 	last     times
 }
 
@@ -106,7 +107,8 @@ func (d *Daemon) readSegment(s *journal.Segment) {
 // run judges until the journal has been read to its end.
 func (e *engine) run() {
 	e.sources, e.updated, e.rising = map[event.Source]bool{}, map[string]time.Time{}, map[string]time.Time{}
-	e.clock.begin(time.Now())
+	e.begun = time.Now()
+	e.clock.begin(e.begun.UnixNano())
 	e.caughtUp = e.d.journal.Behind() == 0
 	tick := time.NewTicker(syncEvery)
 	defer tick.Stop()
@@ -201,7 +203,7 @@ func (e *engine) tend(now time.Time) {
 
 // advance moves the watermark.
 func (e *engine) advance(now time.Time) {
-	if w := e.clock.watermark(now, e.rules.lateness(e.sources)); w != 0 {
+	if w := e.clock.watermark(now.UnixNano(), now.Sub(e.begun), e.rules.lateness(e.sources)); w != 0 {
 		e.p.Advance(w)
 	}
 }
