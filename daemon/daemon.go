@@ -59,6 +59,11 @@ type Options struct {
 // DefaultKeep is how long findings are kept that nothing happens to.
 const DefaultKeep = 90 * 24 * time.Hour
 
+// DefaultWaiting is how many records are kept that belong to no container, so
+// far: those of a busy host's own programs in a quarter of an hour. A hunt keeps
+// more, since it has the memory of the machine for itself.
+const DefaultWaiting = 50_000
+
 // Rules are what to look for, and what the site says. They are changed as one.
 type Rules struct {
 	Library *analytic.Library
@@ -94,6 +99,9 @@ const hold = 10_000
 func New(opt Options) (*Daemon, error) {
 	if opt.Keep == 0 {
 		opt.Keep = DefaultKeep
+	}
+	if opt.Limits.Waiting == 0 {
+		opt.Limits.Waiting = DefaultWaiting
 	}
 	d := &Daemon{opt: opt}
 	var err error

@@ -10,13 +10,12 @@ import (
 	"tidewaiter/source/note"
 )
 
-// How long is waited before a sensor is tried again: after an interruption, at
-// first and at most, and where something is lacking.
+// How long is waited before a sensor is tried again, at first and at most. What
+// is lacking now may be there soon: an engine that is restarted.
 const (
 	againFirst  = time.Second
 	againMost   = 30 * time.Second
-	againLack   = time.Minute
-	steadyAfter = time.Minute // of watching, the first wait holds again
+	steadyAfter = 10 * time.Second // of watching, the first wait holds again
 )
 
 // Condition is what a sensor is doing.
@@ -93,16 +92,12 @@ func (w *watch) run(ctx context.Context) {
 		if time.Since(begun) > steadyAfter {
 			wait = againFirst
 		}
-		pause := wait
-		if w.failed(err) {
-			pause = againLack
-		} else {
-			wait = min(2*wait, againMost)
-		}
+		w.failed(err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-time.After(wait):
 		}
+		wait = min(2*wait, againMost)
 	}
 }
 
@@ -115,8 +110,8 @@ func (w *watch) stopped() {
 	}
 }
 
-// failed notes why watching ended, and reports whether something is lacking.
-func (w *watch) failed(err error) bool {
+// failed notes why watching ended.
+func (w *watch) failed(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := &w.status
@@ -128,15 +123,13 @@ func (w *watch) failed(err error) bool {
 	if err != nil {
 		s.Fault = err.Error()
 	}
-	lack, lacking := sensor.AsLack(err)
-	if lacking {
+	if lack, ok := sensor.AsLack(err); ok {
 		s.Condition, s.Mend = Lacking, lack.Mend
 	}
 	if before.Condition != s.Condition || before.Fault != s.Fault {
 		s.Since = time.Now()
 		w.d.opt.Log.Warn("sensor does not watch", "sensor", s.Name, "condition", string(s.Condition), "reason", s.Fault, "mend", s.Mend)
 	}
-	return lacking
 }
 
 // Record implements sensor.Recorder.

@@ -26,6 +26,8 @@ type lab struct {
 	recorders        []*exec.Cmd
 	undo             []func() // what ends with the recording
 	said             int      // how much the daemon had said when it began
+	engineRuns       *exec.Cmd
+	engineArgs       []string
 }
 
 const (
@@ -115,8 +117,20 @@ func (l *lab) engine(options []string) {
 	args := []string{"--net=/run/netns/" + l.host, "dockerd", "--containerd", sock, "--data-root", filepath.Join(l.dir, "data"),
 		"--exec-root", filepath.Join(l.dir, "exec"), "--pidfile", filepath.Join(l.dir, "docker.pid"), "-H", "unix://" + l.socket,
 		"--insecure-registry", "198.51.100.0/24", "--config-file", daemon, "--bip", "172.30.0.1/16", "--debug"}
-	l.start("dockerd", "nsenter", append(args, options...)...)
+	l.engineArgs = append(args, options...)
+	l.startEngine()
+}
+
+func (l *lab) startEngine() {
+	l.engineRuns = l.start("dockerd", "nsenter", l.engineArgs...)
 	l.wait("dockerd", func() bool { return exec.Command("/usr/bin/docker", "-H", "unix://"+l.socket, "version").Run() == nil })
+}
+
+// restartEngine ends the engine and starts it again.
+func (l *lab) restartEngine() {
+	l.end(l.engineRuns)
+	time.Sleep(2 * time.Second)
+	l.startEngine()
 }
 
 // push makes an image of busybox and one script, puts it into the registry and

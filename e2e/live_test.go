@@ -20,7 +20,6 @@ import (
 const liveConfig = `data: DATA
 host: lab
 addresses: [` + hostAddress + `]
-listen: "off"
 policy: POLICY
 sensors:
   docker: {host: "unix://SOCKET"}
@@ -32,13 +31,21 @@ sensors:
 
 // watchLab starts the daemon on a lab's host and waits until it watches.
 func watchLab(t *testing.T, l *lab, policy string) *watcher {
+	return watchLabWith(t, l, policy, "")
+}
+
+// watchLabWith adds lines to the configuration.
+func watchLabWith(t *testing.T, l *lab, policy, more string) *watcher {
 	t.Helper()
+	if !strings.Contains(more, "listen:") {
+		more += "listen: \"off\"\n"
+	}
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w := newWatcher(t, strings.NewReplacer("POLICY", file, "SOCKET", l.socket, "CONTAINERD", filepath.Join(l.dir, "containerd.sock"),
-		"NETNS", l.host, "DOCKERD", filepath.Join(l.dir, "dockerd.out")).Replace(liveConfig))
+		"NETNS", l.host, "DOCKERD", filepath.Join(l.dir, "dockerd.out")).Replace(liveConfig)+more)
 	w.policy = file
 	w.start("--log-format", "json")
 	l.wait("the daemon's sensors", func() bool {
