@@ -243,6 +243,36 @@ func TestFoundWhileItHappens(t *testing.T) {
 	}
 }
 
+// The same where the host has cgroups of version 2 alone.
+func TestFoundUnderCgroup2(t *testing.T) {
+	l := newLabWith(t, true, nil)
+	if version := l.docker("info", "--format", "{{.CgroupVersion}}"); version != "2" {
+		t.Fatalf("cgroups of version %s", version)
+	}
+	l.serve("x.sh", secondStage)
+	l.push(trusted, serves)
+	l.push(untrusted, fetchAndMine)
+	for _, s := range stories() {
+		if s.name[0] != 'a' && s.name[0] != 'b' {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			l.t = t
+			l.reset()
+			w := watchLab(t, l, hostPolicy)
+			s.happen(l)
+			time.Sleep(time.Second)
+			w.end(syscall.SIGTERM)
+			w.judge(s)
+			recorded, err := filepath.Glob(filepath.Join(w.data(), "journal", "*", "ebpf.log"))
+			if err != nil || len(recorded) == 0 {
+				t.Errorf("the kernel's sensor recorded nothing: %v", err)
+			}
+		})
+	}
+	l.t = t
+}
+
 // judge compares what was found with what must be.
 func (w *watcher) judge(s story) {
 	w.t.Helper()
