@@ -109,7 +109,7 @@ func tell(d *daemon.Daemon, s Settings, version string, log *slog.Logger) error 
 	if err != nil {
 		return err
 	}
-	d.Tell(daemon.Receiver{Name: FileSink, Least: analytic.Info, Sink: out})
+	d.Tell(daemon.Receiver{Name: FileSink, Least: analytic.Info, All: true, Sink: out})
 	for _, e := range s.Sinks {
 		one, err := configured.Open(e)
 		if err != nil {

@@ -75,7 +75,10 @@ type Receiver struct {
 	Name string
 	// Least is the lowest severity that it is told of.
 	Least analytic.Severity
-	Sink  sink.Sink
+	// All is whether it is told every finding, also those that many others are
+	// like.
+	All  bool
+	Sink sink.Sink
 }
 
 // Daemon is a running daemon. Make one with New, and run it once.
@@ -88,6 +91,7 @@ type Daemon struct {
 	posts   []*post
 	engine  *engine
 	account account
+	alive   time.Time // when it was put by last that sensors watch
 }
 
 // hold is the number of events from which on the evidence of what ended long
@@ -140,6 +144,10 @@ func (d *Daemon) restore() error {
 	if err != nil {
 		return err
 	}
+	guarded, err := d.store.Fact(guardFact)
+	if err != nil {
+		return err
+	}
 	dir := filepath.Join(d.opt.Data, "journal")
 	if d.journal, err = journal.Open(journal.Options{Dir: dir, Size: d.opt.Journal}, c.Epoch); err != nil {
 		return err
@@ -147,7 +155,7 @@ func (d *Daemon) restore() error {
 	if d.places, err = newPlaces(dir, d.opt.Host); err != nil {
 		return err
 	}
-	d.engine = &engine{d: d, known: known, in: make(chan item, ahead), ask: make(chan func()), rules: d.opt.Rules, stored: int64(len(c.Data)), since: time.Now()}
+	d.engine = &engine{d: d, known: known, guard: newGuard(guarded), in: make(chan item, ahead), ask: make(chan func()), rules: d.opt.Rules, stored: int64(len(c.Data)), since: time.Now()}
 	if c.Data == nil {
 		d.engine.p = partition.New(d.engine.options())
 	} else if d.engine.p, err = partition.Restore(d.engine.options(), c.Data); err != nil {

@@ -45,6 +45,7 @@ type engine struct {
 	rising  map[string]time.Time     // findings that are worse than what was told of them, and since when
 
 	clock    clock
+	guard    *guard
 	sources  map[event.Source]bool // that have told something
 	changed  bool                  // there are events that were not judged
 	caughtUp bool                  // what was recorded by earlier runs is read
@@ -186,6 +187,7 @@ func (e *engine) tend(now time.Time) {
 	counts := e.p.Counts()
 	counts.Dropped = maps.Clone(counts.Dropped)
 	e.d.account.synced(counts, e.p.Held())
+	e.d.account.heldBack.Store(e.guard.Held)
 	e.d.flushNotes()
 	if err := e.d.journal.Flush(); err != nil {
 		e.d.account.disk(e.d.opt.Log, err)

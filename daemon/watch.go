@@ -234,17 +234,25 @@ func (d *Daemon) note(n note.Note) {
 	}
 }
 
+// aliveEvery is how often is put by that sensors watch: a gap is told to have
+// begun by so much too early.
+const aliveEvery = 10 * time.Second
+
 // marks are the sensors' tokens that are not committed yet, and until when each
 // watched.
 func (d *Daemon) marks() map[string]string {
 	all := map[string]string{}
-	now := time.Now().UTC().Format(time.RFC3339Nano)
+	at := time.Now()
+	now, due := at.UTC().Format(time.RFC3339Nano), at.Sub(d.alive) >= aliveEvery
+	if due {
+		d.alive = at
+	}
 	for _, w := range d.watches {
 		w.mu.Lock()
 		if w.mark != w.marked {
 			all["sensor "+w.status.Name] = w.mark
 		}
-		if w.ready {
+		if due && w.ready {
 			all["alive "+w.status.Name] = now
 		}
 		w.mu.Unlock()

@@ -284,3 +284,37 @@ func (w *watcher) memory(line string) int {
 	fmt.Sscan(rest, &n)
 	return n
 }
+
+// What the daemon costs on a host where nothing happens: TIDEWAITER_FOOTPRINT
+// says with how many containers.
+func TestFootprint(t *testing.T) {
+	n, err := strconv.Atoi(os.Getenv("TIDEWAITER_FOOTPRINT"))
+	if err != nil {
+		t.Skip("TIDEWAITER_FOOTPRINT is not set; it says how many containers there are")
+	}
+	l := newLab(t)
+	l.push(trusted, "#!/bin/sh\nexec sleep 100000\n")
+	l.docker("pull", "-q", trusted)
+	for i := range n {
+		l.docker("run", "-d", "--name", fmt.Sprint("c", i), trusted)
+	}
+	w := watchLabWith(t, l, hostPolicy, "listen: 127.0.0.1:"+strconv.Itoa(freePort(t))+"\n")
+	for range 4 {
+		before := w.ticks()
+		time.Sleep(20 * time.Second)
+		t.Logf("%d containers: %d MiB of memory, %.2f %% of a core", n, w.memory("VmRSS")>>10, float64(w.ticks()-before)/20)
+	}
+}
+
+// ticks are hundredths of a second of processor time.
+func (w *watcher) ticks() int {
+	w.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", w.cmd.Process.Pid))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	fields := strings.Fields(string(text))
+	user, _ := strconv.Atoi(fields[13])
+	system, _ := strconv.Atoi(fields[14])
+	return user + system
+}
