@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"tidewaiter/analytic"
 	"tidewaiter/event"
 	"tidewaiter/finding"
 	"tidewaiter/source"
