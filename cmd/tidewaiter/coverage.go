@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,9 +84,9 @@ func (t coverageTable) print(c app.Coverage) {
 		t.sensor(s)
 	}
 	t.Printf("\n%s\n", t.Paint(text.Bold, "analytics"))
-	nothing := 0
+	nothing, all := 0, t.verbose || !slices.ContainsFunc(c.Analytics, func(a coverage.Analytic) bool { return sees(a) > 0 })
 	for _, a := range c.Analytics {
-		if !t.verbose && sees(a) == 0 {
+		if !all && sees(a) == 0 {
 			nothing++
 			continue
 		}
