@@ -15,6 +15,7 @@ import (
 	"tidewaiter/sink/file"
 	"tidewaiter/source"
 	"tidewaiter/source/auditd"
+	dockerlog "tidewaiter/source/docker"
 )
 
 // FileSink is the name of the sink that writes FindingsFile.
@@ -90,7 +91,7 @@ func newDaemon(s Settings, version string, log *slog.Logger) (*daemon.Daemon, er
 		return nil, err
 	}
 	opt := daemon.Options{
-		Data: s.Data, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(),
+		Data: s.Data, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(), Redact: redactions(),
 		Journal: size, Keep: s.keep(), Version: version, Log: log,
 	}
 	if opt.Sensors, err = sensors(s); err != nil {
@@ -148,6 +149,12 @@ func formatOf(name string) func([]byte) string {
 		}
 		return ""
 	}
+}
+
+// redactions take out secrets that programs write into their own logs. Sensors
+// that ask for records themselves do not ask for any, or take them out.
+func redactions() map[string]func([]byte) []byte {
+	return map[string]func([]byte) []byte{dockerlog.DaemonLog().Name: dockerlog.RedactLog}
 }
 
 // whole keeps together what a format's records belong to.

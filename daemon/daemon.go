@@ -42,6 +42,9 @@ type Options struct {
 	Rules Rules
 	// Formats read what sensors give.
 	Formats []*source.Format
+	// Redact takes secrets out of lines before they are recorded, by the name of
+	// their format.
+	Redact  map[string]func([]byte) []byte
 	Sensors []sensor.Sensor
 	Sinks   []Receiver
 	// Journal bounds the journal's bytes on disk; journal.DefaultSize if 0.
