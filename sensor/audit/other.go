@@ -10,6 +10,6 @@ import (
 
 // Watch implements sensor.Sensor: here it says that it cannot.
 func (s *Sensor) Watch(context.Context, sensor.Recorder) error {
-	s.setLacks(nil)
+	s.SetLacks(nil)
 	return &sensor.Lack{What: "the audit system is Linux's", Mend: "watch a Linux host"}
 }

@@ -36,7 +36,7 @@ const (
 
 // Watch implements sensor.Sensor.
 func (s *Sensor) Watch(ctx context.Context, out sensor.Recorder) error {
-	s.setLacks(nil)
+	s.SetLacks(nil)
 	rules, err := rulesOf(s.options)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (w *watching) begin() error {
 			Mend: "run in the host's network and with the host's process ids",
 		})
 	}
-	w.sensor.setLacks(lacks)
+	w.sensor.SetLacks(lacks)
 	return nil
 }
 
@@ -190,7 +190,7 @@ func (w *watching) batch() error {
 func (w *watching) here() {
 	w.sock.certain = true
 	if lacks := w.sensor.Lacks(); len(lacks) > 0 {
-		w.sensor.setLacks(lacks[:len(lacks)-1])
+		w.sensor.SetLacks(lacks[:len(lacks)-1])
 	}
 }
 
