@@ -239,6 +239,9 @@ func (s *Settings) place() event.Place {
 	return event.Place{Tenant: s.Tenant, Account: s.Account, Region: s.Region, Cluster: s.Cluster, Host: s.Host}
 }
 
+// Elsewhere reports that sensors watch in another network namespace.
+func (s *Settings) Elsewhere() bool { return s.Sensors.Conntrack.NetNS != "" }
+
 // addrs are the host's own addresses: those that are given, or those of its
 // interfaces without the ones that every host has.
 func (s *Settings) addrs() []netip.Addr {

@@ -42,6 +42,7 @@ type engine struct {
 	known   map[string]state.Finding // what the store holds, or soon will
 	pending state.Commit             // what it did not take yet
 	updated map[string]time.Time     // findings of which new evidence is not written yet, and when it will be
+	open    map[string]int64         // findings that records may still change, and until which watermark
 	rising  map[string]time.Time     // findings that are worse than what was told of them, and since when
 
 	clock    clock
@@ -108,6 +109,7 @@ func (d *Daemon) readSegment(s *journal.Segment) {
 // run judges until the journal has been read to its end.
 func (e *engine) run() {
 	e.sources, e.updated, e.rising = map[event.Source]bool{}, map[string]time.Time{}, map[string]time.Time{}
+	e.open = map[string]int64{}
 	e.begun = time.Now()
 	e.clock.begin(e.begun.UnixNano())
 	e.caughtUp = e.d.journal.Behind() == 0
@@ -207,6 +209,7 @@ func (e *engine) tend(now time.Time) {
 func (e *engine) advance(now time.Time) {
 	if w := e.clock.watermark(now.UnixNano(), now.Sub(e.begun), e.rules.lateness(e.sources)); w != 0 {
 		e.p.Advance(w)
+		e.confirm(w)
 	}
 }
 

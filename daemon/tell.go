@@ -52,6 +52,15 @@ func (e *engine) tell(now time.Time) {
 	}
 }
 
+// confirm has the findings written that nothing can change any more.
+func (e *engine) confirm(watermark int64) {
+	for id, final := range e.open {
+		if final <= watermark {
+			e.updated[id] = time.Time{}
+		}
+	}
+}
+
 // updateAll has every finding written that waits.
 func (e *engine) updateAll() {
 	for id := range e.updated {
@@ -108,6 +117,10 @@ func (e *engine) write(f *finding.Finding, raw finding.Raw, now time.Time) {
 	if err != nil {
 		e.d.opt.Log.Error("a finding cannot be written", "finding", f.ID, "error", err)
 		return
+	}
+	delete(e.open, f.ID)
+	if f.State == finding.Provisional {
+		e.open[f.ID] = f.FinalAt
 	}
 	row := state.Finding{ID: f.ID, Severity: int(f.Severity), Told: was.Told, State: string(f.State), Last: f.Last, JSON: text}
 	switch since, rising := e.rising[f.ID]; {

@@ -318,3 +318,40 @@ func (w *watcher) ticks() int {
 	system, _ := strconv.Atoi(fields[14])
 	return user + system
 }
+
+// As root the daemon gives up what watching does not need.
+func TestPrivilegesAreGivenUp(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to have something to give up")
+	}
+	w := newWatcher(t, "data: DATA\nhost: h\nlisten: \"off\"\n")
+	w.start()
+	defer w.end(syscall.SIGTERM)
+	time.Sleep(3 * time.Second)
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", w.cmd.Process.Pid))
+	if err != nil || len(tasks) < 2 {
+		t.Fatal(tasks, err)
+	}
+	const all = 1<<unix.CAP_BPF | 1<<unix.CAP_PERFMON | 1<<unix.CAP_NET_ADMIN | 1<<unix.CAP_NET_RAW | 1<<unix.CAP_AUDIT_READ | 1<<unix.CAP_AUDIT_CONTROL |
+		1<<unix.CAP_DAC_READ_SEARCH | 1<<unix.CAP_SYS_PTRACE
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, line := range []string{"CapEff:", "CapPrm:", "CapBnd:"} {
+			_, rest, _ := strings.Cut(string(text), line)
+			mask, err := strconv.ParseUint(strings.Fields(rest)[0], 16, 64)
+			if err != nil || mask&^all != 0 || mask == 0 {
+				t.Errorf("%s: %s %x, %v", task, line, mask, err)
+			}
+		}
+		if !strings.Contains(string(text), "NoNewPrivs:\t1") {
+			t.Errorf("%s may gain privileges", task)
+		}
+	}
+	log, err := os.ReadFile(w.log.Name())
+	if err != nil || !strings.Contains(string(log), `msg="sensor watches" sensor=ebpf`) {
+		t.Errorf("the kernel's sensor does not watch: %v\n%s", err, log)
+	}
+}

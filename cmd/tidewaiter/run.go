@@ -98,6 +98,9 @@ func runDaemon(c *cobra.Command, f runFlags) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	log := slog.New(logHandler(c.ErrOrStderr(), f))
+	if err := app.Confine(s.Elsewhere()); err != nil {
+		return failed(err)
+	}
 	service, err := app.NewService(f.settings, version(), log)
 	if err != nil {
 		return failed(err)
