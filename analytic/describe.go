@@ -14,7 +14,15 @@ type DetectionInfo struct {
 	Tunables                                         []TunableInfo
 	Legs                                             []LegInfo
 	File                                             string
+	// Drill is how it can be rehearsed on a host, "" for not at all.
+	Drill string
 }
+
+// The ways in which a detection can be rehearsed on a host.
+const (
+	DrillRun   = "run"   // an image is loaded and run
+	DrillBuild = "build" // an image is built there and run
+)
 
 // LegInfo describes one part of an analytic's story.
 type LegInfo struct {
@@ -37,7 +45,7 @@ func (l *Library) Detections() []DetectionInfo {
 	for _, d := range l.detections {
 		i := DetectionInfo{
 			ID: d.ID, Strategy: d.Strategy, Name: d.Name, Family: d.Family, Subject: d.Subject, Description: d.Description,
-			Techniques: d.Techniques, References: d.References, Signals: d.detectionFile.Signals, File: d.file,
+			Techniques: d.Techniques, References: d.References, Signals: d.detectionFile.Signals, File: d.file, Drill: d.detectionFile.Drill,
 		}
 		for _, t := range l.vocabulary.Analytics[d.ID] {
 			i.Tunables = append(i.Tunables, TunableInfo{t.Name, t.Bound, string(t.Type), t.Doc, t.Default, t.IsSet})
