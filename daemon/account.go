@@ -42,6 +42,7 @@ type FormatCount struct {
 
 // lane counts what is read of one segment.
 type lane struct {
+	name   string
 	a      *account
 	in     *source.Input
 	count  *FormatCount
@@ -49,13 +50,13 @@ type lane struct {
 	lag    atomic.Int64
 }
 
-func (a *account) lane(f *source.Format, in *source.Input) *lane {
+func (a *account) lane(f *source.Format, in *source.Input, name string) *lane {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.lanes == nil {
 		a.lanes, a.formats = map[*lane]bool{}, map[string]*FormatCount{}
 	}
-	l := &lane{a: a, in: in, count: a.of(f)}
+	l := &lane{name: name, a: a, in: in, count: a.of(f)}
 	a.lanes[l] = true
 	return l
 }

@@ -2,43 +2,70 @@ package daemon
 
 import "time"
 
-// idle is for how long a source that gave old records, and then none, holds the
+// idle is for how long a lane that gave old records, and then none, holds the
 // watermark back.
 const idle = time.Minute
 
-// clock follows how late records are read. A log of last week that is followed
-// from its beginning gives records of last week, and those that belong to them
-// may follow.
+// old is how late a record is read that was not written just now: a log is being
+// caught up with.
+const old = 5 * time.Minute
+
+// maxLanes bounds the lanes that are followed; of more, the oldest are forgotten.
+const maxLanes = 4096
+
+// clock follows how far each lane has been read. A log of last week that is
+// followed from its beginning gives records of last week, and those that belong
+// to them follow in it and in others.
 type clock struct {
-	wall        int64         // the clock when it was looked at last
-	running     time.Duration // and how long the daemon ran then
-	held        time.Duration // until when nothing is believed of it
-	turned      int64         // when lag became before
-	lag, before int64         // the greatest of this minute, and of the one before
+	lanes   map[string]*progress
+	wall    int64         // the clock when it was looked at last
+	running time.Duration // and how long the daemon ran then
+	held    time.Duration // until when nothing is believed of it
 }
 
-func (c *clock) begin(now int64) { c.turned = now }
-
-// see notes when a record was read, and when it was written, 0 if that is not
-// known.
-func (c *clock) see(observed, written int64) {
-	c.turn(observed)
-	if written != 0 {
-		c.lag = max(c.lag, observed-written)
-	}
+// progress is how far one lane has been read.
+type progress struct {
+	latest   int64 // time of the latest record
+	disorder int64 // how far records were out of order
+	read     int64 // when one was read last
+	old      bool  // whether that was an old one
 }
 
-func (c *clock) turn(now int64) {
-	if now < c.turned { // it was set back
-		c.turned = now
+// see notes when a record of a lane was read, and when it was written, 0 if that
+// is not known.
+func (c *clock) see(lane string, observed, written int64) {
+	if written == 0 {
+		return
 	}
-	for now-c.turned >= int64(idle) {
-		c.turned += int64(idle)
-		if now-c.turned >= 2*int64(idle) {
-			c.turned = now
+	p := c.lanes[lane]
+	if p == nil {
+		if c.lanes == nil {
+			c.lanes = map[string]*progress{}
 		}
-		c.before, c.lag = c.lag, 0
+		c.forget()
+		p = &progress{}
+		c.lanes[lane] = p
 	}
+	p.latest = max(p.latest, written)
+	p.disorder = max(p.disorder, p.latest-written)
+	p.read, p.old = observed, observed-written > int64(old)
+	if !p.old {
+		p.disorder = 0 // it has caught up
+	}
+}
+
+// forget makes room for one more lane.
+func (c *clock) forget() {
+	if len(c.lanes) < maxLanes {
+		return
+	}
+	oldest := ""
+	for name, p := range c.lanes {
+		if oldest == "" || p.read < c.lanes[oldest].read {
+			oldest = name
+		}
+	}
+	delete(c.lanes, oldest)
 }
 
 // step is by how much a clock is set that is set at all.
@@ -54,9 +81,17 @@ func (c *clock) watermark(now int64, running, slowest time.Duration) int64 {
 		c.held = running + idle
 	}
 	c.wall, c.running = now, running
-	c.turn(now)
-	if running < max(idle, c.held) {
+	if c.waits(running) {
 		return 0
 	}
-	return now - max(int64(slowest), 2*max(c.lag, c.before))
+	w := now - int64(slowest)
+	for _, p := range c.lanes {
+		if p.old && now-p.read < int64(idle) {
+			w = min(w, p.latest-max(int64(slowest), 2*p.disorder))
+		}
+	}
+	return w
 }
+
+// waits reports that nothing is believed of the clock yet.
+func (c *clock) waits(running time.Duration) bool { return running < max(idle, c.held) }

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tidewaiter/analytic"
@@ -95,6 +96,9 @@ type Daemon struct {
 	engine  *engine
 	account account
 	alive   time.Time // when it was put by last that sensors watch
+	// stopping is set once sensors have ended: what is recorded is judged to its
+	// end.
+	stopping atomic.Bool
 }
 
 // hold is the number of events from which on the evidence of what ended long
@@ -188,6 +192,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	<-ctx.Done()
 	sensors.Wait()
 	d.flushNotes()
+	d.stopping.Store(true)
 	err := d.journal.Close()
 	rest.Wait()
 	d.drainPosts(&posts, stopPosts)

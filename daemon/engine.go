@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"path/filepath"
 	"time"
 
 	"tidewaiter/event"
@@ -22,11 +23,14 @@ const (
 	putByEvery = 10 * time.Minute // an epoch's length, if it is not full before
 	putByBytes = 8 << 20          // an epoch's size at least, unless its time is over
 	tidyEvery  = 20 * time.Second
+	tidyGrown  = 20_000  // or when so many events more are held
+	maxHeld    = 150_000 // events, while nothing can be let go of
 )
 
 // item is one event from the journal, or that a segment has ended.
 type item struct {
 	event event.Event
+	lane  string
 	end   *journal.Segment
 }
 
@@ -54,6 +58,7 @@ type engine struct {
 	stored   int64                 // bytes of the last checkpoint
 	since    time.Time             // of the last checkpoint
 	begun    time.Time
+	tidied   int // how many events were held after the last time
 	last     times
 }
 
@@ -90,7 +95,7 @@ func (d *Daemon) readSegment(s *journal.Segment) {
 	place, hosts := d.places.of(s.Path)
 	in := source.OpenStream(s.Open(), format, source.Options{Formats: d.opt.Formats, Place: place, Hosts: hosts, Name: s.Path})
 	defer in.Close()
-	lane := d.account.lane(format, in)
+	lane := d.account.lane(format, in, filepath.Base(s.Path))
 	defer lane.ended(d.opt.Log, s.Path)
 	for {
 		e, err := in.Next()
@@ -102,7 +107,7 @@ func (d *Daemon) readSegment(s *journal.Segment) {
 		}
 		e.Observed = time.Now().UnixNano()
 		lane.saw(&e)
-		d.engine.in <- item{event: e}
+		d.engine.in <- item{event: e, lane: lane.name}
 	}
 }
 
@@ -111,13 +116,16 @@ func (e *engine) run() {
 	e.sources, e.updated, e.rising = map[event.Source]bool{}, map[string]time.Time{}, map[string]time.Time{}
 	e.open = map[string]int64{}
 	e.begun = time.Now()
-	e.clock.begin(e.begun.UnixNano())
 	e.caughtUp = e.d.journal.Behind() == 0
 	tick := time.NewTicker(syncEvery)
 	defer tick.Stop()
 	for {
+		in := e.in
+		if e.crowded() {
+			in = nil
+		}
 		select {
-		case it, ok := <-e.in:
+		case it, ok := <-in:
 			if !ok {
 				e.close()
 				return
@@ -129,6 +137,13 @@ func (e *engine) run() {
 			e.tick(time.Now())
 		}
 	}
+}
+
+// crowded reports that so much is held, of which nothing can be let go of before
+// it is known how old records are, that the journal has to wait: logs of days are
+// being caught up with.
+func (e *engine) crowded() bool {
+	return e.p.Held() > maxHeld && e.clock.waits(time.Since(e.begun)) && !e.d.stopping.Load()
 }
 
 // take takes in one event, or the end of a segment.
@@ -144,7 +159,7 @@ func (e *engine) take(it item) {
 		return
 	}
 	e.sources[ev.Origin.Source] = true
-	e.clock.see(ev.Observed, ev.RecordTime())
+	e.clock.see(it.lane, ev.Observed, ev.RecordTime())
 	e.p.Apply(ev)
 	e.changed = true
 }
@@ -178,12 +193,11 @@ func (e *engine) sync() {
 
 // tend does what is due every second.
 func (e *engine) tend(now time.Time) {
-	if len(e.in) < cap(e.in)/2 { // else what was recorded long ago may still wait
-		e.advance(now)
-	}
-	if now.Sub(e.last.tidy) >= tidyEvery && e.p.Held() > hold {
+	e.advance(now)
+	if held := e.p.Held(); held > hold && (now.Sub(e.last.tidy) >= tidyEvery || held > e.tidied+tidyGrown) {
 		e.last.tidy = now
 		e.p.Tidy()
+		e.tidied = e.p.Held()
 		e.changed = true
 	}
 	counts := e.p.Counts()
