@@ -17,6 +17,7 @@ import (
 	"tidewaiter/sensor/containerd"
 	"tidewaiter/sensor/docker"
 	"tidewaiter/sensor/kernel"
+	"tidewaiter/sensor/receive"
 	"tidewaiter/sensor/tail"
 	"tidewaiter/sink/configured"
 	"tidewaiter/sink/file"
@@ -100,7 +101,7 @@ func newDaemon(s Settings, version string, log *slog.Logger) (*daemon.Daemon, er
 		Data: s.Data, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(),
 		Journal: size, Keep: s.keep(), Version: version, Log: log,
 	}
-	if opt.Sensors, err = sensors(s.Sensors); err != nil {
+	if opt.Sensors, err = sensors(s); err != nil {
 		return nil, err
 	}
 	d, err := daemon.New(opt)
@@ -145,8 +146,9 @@ func ReadRules(file string) (daemon.Rules, error) {
 }
 
 // sensors makes the sensors that settings ask for.
-func sensors(s SensorSettings) ([]sensor.Sensor, error) {
+func sensors(settings Settings) ([]sensor.Sensor, error) {
 	var all []sensor.Sensor
+	s := settings.Sensors
 	for _, one := range []struct {
 		Switch
 		make func() sensor.Sensor
@@ -159,6 +161,13 @@ func sensors(s SensorSettings) ([]sensor.Sensor, error) {
 		if one.on(s) {
 			all = append(all, one.make())
 		}
+	}
+	if s.Receive.Enabled {
+		one, err := receive.New(settings.receiver())
+		if err != nil {
+			return nil, fmt.Errorf("sensors.receive: %w", err)
+		}
+		all = append(all, one)
 	}
 	for i, f := range s.Files {
 		one, err := tail.New(tail.Options{
