@@ -17,6 +17,7 @@ import (
 	"tidewaiter/sensor/containerd"
 	"tidewaiter/sensor/docker"
 	"tidewaiter/sensor/kernel"
+	"tidewaiter/sensor/kubernetes"
 	"tidewaiter/sensor/receive"
 	"tidewaiter/sensor/tail"
 	"tidewaiter/sink/configured"
@@ -161,6 +162,9 @@ func sensors(settings Settings) ([]sensor.Sensor, error) {
 		if one.on(s) {
 			all = append(all, one.make())
 		}
+	}
+	if s.Kubernetes.on(s) {
+		all = append(all, kubernetes.New(s.Kubernetes.options()))
 	}
 	if s.Receive.Enabled {
 		one, err := receive.New(settings.receiver())

@@ -63,6 +63,8 @@ type SensorSettings struct {
 	Containerd ContainerdSettings `yaml:"containerd"`
 	Kernel     Switch             `yaml:"ebpf"`
 	Conntrack  ConntrackSettings  `yaml:"conntrack"`
+	// Kubernetes is a cluster, through its API.
+	Kubernetes KubernetesSettings `yaml:"kubernetes"`
 	// Receive takes records over HTTP.
 	Receive ReceiveSettings `yaml:"receive"`
 	// Files are log files to follow.
@@ -155,6 +157,7 @@ func (s *Settings) fill() {
 	if s.File != "" && s.Policy != "" && !filepath.IsAbs(s.Policy) {
 		s.Policy = filepath.Join(filepath.Dir(s.File), s.Policy)
 	}
+	s.Sensors.Kubernetes.fill(s)
 	s.Sensors.Receive.fill(s)
 }
 
@@ -196,6 +199,7 @@ func (s *Settings) check(data []byte) error {
 			fault(fmt.Errorf("sensors.files[%d].format: no format is called %q", i, f.Format), "sensors", "files", i, "format")
 		}
 	}
+	s.checkKubernetes(fault)
 	s.checkReceive(fault)
 	configured.Check(s.Sinks, func(err error, path ...any) {
 		line := configured.Line(data, append([]any{"sinks"}, path...)...)

@@ -52,6 +52,7 @@ func Formats() []*source.Format {
 		kubernetes.Audit(),
 		kubernetes.Events(),
 		kubernetes.Kubelet(),
+		kubernetes.Nodes(),
 		kubernetes.Pods(),
 		flow.ZeekHTTP(),
 		flow.ZeekHTTPJSON(),
