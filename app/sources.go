@@ -14,6 +14,7 @@ import (
 	"tidewaiter/source/dns"
 	"tidewaiter/source/docker"
 	"tidewaiter/source/ebpf"
+	"tidewaiter/source/falco"
 	"tidewaiter/source/flow"
 	"tidewaiter/source/gcp"
 	"tidewaiter/source/guest"
@@ -44,6 +45,7 @@ func Formats() []*source.Format {
 		ebpf.Tetragon(),
 		ebpf.Tracee(),
 		ebpf.Kernel(),
+		falco.Alerts(),
 		flow.Conntrack(),
 		flow.ZeekConn(),
 		flow.ZeekConnJSON(),
