@@ -14,12 +14,14 @@ import (
 	"tidewaiter/source/dns"
 	"tidewaiter/source/docker"
 	"tidewaiter/source/ebpf"
+	"tidewaiter/source/ecs"
 	"tidewaiter/source/falco"
 	"tidewaiter/source/flow"
 	"tidewaiter/source/gcp"
 	"tidewaiter/source/guest"
 	"tidewaiter/source/kubernetes"
 	"tidewaiter/source/note"
+	"tidewaiter/source/ocsf"
 	"tidewaiter/source/registry"
 	"tidewaiter/source/sysmon"
 )
@@ -46,6 +48,8 @@ func Formats() []*source.Format {
 		ebpf.Tracee(),
 		ebpf.Kernel(),
 		falco.Alerts(),
+		ecs.Events(),
+		ocsf.Events(),
 		flow.Conntrack(),
 		flow.ZeekConn(),
 		flow.ZeekConnJSON(),

@@ -216,6 +216,8 @@ const (
 	Tetragon    Source = "tetragon"     // Tetragon's event log
 	Tracee      Source = "tracee"       // Tracee's event log
 	Falco       Source = "falco"        // Falco's alerts
+	ECS         Source = "ecs"          // agents' events in the Elastic Common Schema
+	OCSF        Source = "ocsf"         // agents' events in the Open Cybersecurity Schema Framework
 	Kernel      Source = "ebpf"         // tidewaiter's own kernel sensor
 	Laurel      Source = "laurel"       // Linux audit, as JSON by laurel
 	Registry    Source = "registry"     // a registry's notifications
