@@ -1,10 +1,15 @@
 # All that is needed is Go. "make run" and "make test" are the whole set-up.
 export CGO_ENABLED = 0
 
-.PHONY: run build test e2e fuzz bench chain launches volume lint
+.PHONY: run example build test e2e fuzz bench chain launches volume lint
 
-# Build, hunt the bundled example recording, print its finding.
+# Watch this host, with the data in ./data, until Ctrl-C. As root that is all of it;
+# otherwise it says what it can watch.
 run: build
+	./tidewaiter run --data ./data --policy examples/policy.yaml
+
+# Hunt through the bundled example recording, print its finding.
+example: build
 	./tidewaiter hunt --policy examples/policy.yaml examples/recording
 
 build:

@@ -62,6 +62,8 @@ var rooms = map[string][]string{
 	"state":             {},
 	"daemon":            {"event", "source", "source/note", "stream", "sensor", "journal", "state", "entity", "policy", "analytic", "partition", "finding", "sink"},
 	"api":               {"daemon"},
+	"coverage":          {"event", "evidence", "analytic"},
+	"drill":             {"event", "evidence", "analytic", "finding"},
 	"sensor":            {"event"},
 	"sensor/*":          {"event", "sensor"},
 	"sink":              {"finding"},
@@ -89,7 +91,7 @@ var rooms = map[string][]string{
 }
 
 // clocks may read the wall clock: the rim, where the world is met.
-var clocks = []string{"app", "cmd/", "source/", "sink/", "sensor/", "journal", "state", "daemon"}
+var clocks = []string{"app", "cmd/", "source/", "sink/", "sensor/", "journal", "state", "daemon", "drill"}
 
 var bannedNames = []string{"util", "utils", "common", "types", "helpers", "base", "manager", "engine", "v1"}
 

@@ -222,6 +222,8 @@ type detectionFile struct {
 	Signals     []string               `yaml:"signals"`
 	Raise       Expr                   `yaml:"raise"`
 	References  []string               `yaml:"references"`
+	// Drill is how "tidewaiter drill" rehearses it.
+	Drill string `yaml:"drill"`
 	// Severity is that of a detection without signals.
 	Severity Severity `yaml:"severity"`
 }

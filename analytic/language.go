@@ -216,6 +216,9 @@ func (l *Library) compileDetection(comp *compiler, d *detectionFile) (*detection
 		}
 		out.signals = append(out.signals, s)
 	}
+	if d.Drill != "" && d.Drill != DrillRun && d.Drill != DrillBuild {
+		faults = append(faults, d.fault(fmt.Errorf("%q is no drill: want %s or %s", d.Drill, DrillRun, DrillBuild), "drill"))
+	}
 	d.Raise.File = d.file
 	cond, err := comp.compile(d.Raise, "", cel.BoolType)
 	faults = append(faults, err)

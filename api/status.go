@@ -65,13 +65,7 @@ type Journal struct {
 func newStatus(d daemon.Status) Status {
 	s := Status{Host: d.Host, Version: d.Version, Sensors: []Sensor{}, Formats: []Format{}, Sinks: []Sink{}, Journal: Journal{d.Journal.Bytes, d.Journal.Pending}}
 	s.Ready, s.NotReady = d.Ready()
-	for _, w := range d.Sensors {
-		one := Sensor{w.Name, string(w.Condition), w.Since, w.Fault, w.Mend, w.Records, w.Lost, w.Dropped, w.Gaps, nil}
-		for _, o := range w.Without {
-			one.Without = append(one.Without, Without(o))
-		}
-		s.Sensors = append(s.Sensors, one)
-	}
+	s.Sensors = append(s.Sensors, Sensors(d.Sensors)...)
 	for _, f := range d.Formats {
 		s.Formats = append(s.Formats, Format{f.Format.Name, string(f.Format.Source), f.Records, f.Events, f.Unreadable, f.Lag.Seconds()})
 	}
@@ -79,4 +73,17 @@ func newStatus(d daemon.Status) Status {
 		s.Sinks = append(s.Sinks, Sink{o.Name, o.Due, o.Dead, o.Failures})
 	}
 	return s
+}
+
+// Sensors tells how sensors are.
+func Sensors(all []daemon.SensorStatus) []Sensor {
+	out := make([]Sensor, 0, len(all))
+	for _, w := range all {
+		one := Sensor{w.Name, string(w.Condition), w.Since, w.Fault, w.Mend, w.Records, w.Lost, w.Dropped, w.Gaps, nil}
+		for _, o := range w.Without {
+			one.Without = append(one.Without, Without(o))
+		}
+		out = append(out, one)
+	}
+	return out
 }

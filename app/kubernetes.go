@@ -45,6 +45,12 @@ func (k *KubernetesSettings) on(s SensorSettings) bool {
 	return (s.Defaults == nil || *s.Defaults) && kubernetes.InCluster()
 }
 
+// asked is on as a switch of its own: it does not follow the defaults alone.
+func (k *KubernetesSettings) asked(s SensorSettings) Switch {
+	on := k.on(s)
+	return Switch{&on}
+}
+
 // fill completes what is relative to the rest of the settings.
 func (k *KubernetesSettings) fill(s *Settings) {
 	if k.Cluster == "" {

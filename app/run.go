@@ -10,20 +10,12 @@ import (
 	"tidewaiter/api"
 	"tidewaiter/daemon"
 	"tidewaiter/detections"
-	"tidewaiter/event"
 	"tidewaiter/policy"
-	"tidewaiter/sensor"
-	"tidewaiter/sensor/conntrack"
-	"tidewaiter/sensor/containerd"
-	"tidewaiter/sensor/docker"
-	"tidewaiter/sensor/kernel"
-	"tidewaiter/sensor/kubernetes"
-	"tidewaiter/sensor/receive"
-	"tidewaiter/sensor/tail"
 	"tidewaiter/sink/configured"
 	"tidewaiter/sink/file"
 	"tidewaiter/source"
 	"tidewaiter/source/auditd"
+	dockerlog "tidewaiter/source/docker"
 )
 
 // FileSink is the name of the sink that writes FindingsFile.
@@ -99,7 +91,7 @@ func newDaemon(s Settings, version string, log *slog.Logger) (*daemon.Daemon, er
 		return nil, err
 	}
 	opt := daemon.Options{
-		Data: s.Data, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(),
+		Data: s.Data, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(), Redact: redactions(),
 		Journal: size, Keep: s.keep(), Version: version, Log: log,
 	}
 	if opt.Sensors, err = sensors(s); err != nil {
@@ -118,7 +110,7 @@ func tell(d *daemon.Daemon, s Settings, version string, log *slog.Logger) error 
 	if err != nil {
 		return err
 	}
-	d.Tell(daemon.Receiver{Name: FileSink, Least: analytic.Info, Sink: out})
+	d.Tell(daemon.Receiver{Name: FileSink, Least: analytic.Info, All: true, Sink: out})
 	for _, e := range s.Sinks {
 		one, err := configured.Open(e)
 		if err != nil {
@@ -146,46 +138,6 @@ func ReadRules(file string) (daemon.Rules, error) {
 	return r, err
 }
 
-// sensors makes the sensors that settings ask for.
-func sensors(settings Settings) ([]sensor.Sensor, error) {
-	var all []sensor.Sensor
-	s := settings.Sensors
-	for _, one := range []struct {
-		Switch
-		make func() sensor.Sensor
-	}{
-		{s.Docker.Switch, func() sensor.Sensor { return docker.New(docker.Options{Host: s.Docker.Host}) }},
-		{s.Containerd.Switch, func() sensor.Sensor { return containerd.New(containerd.Options{Socket: s.Containerd.Socket}) }},
-		{s.Kernel, func() sensor.Sensor { return kernel.New(kernel.Options{}) }},
-		{s.Conntrack.Switch, func() sensor.Sensor { return conntrack.New(conntrack.Options{NetNS: s.Conntrack.NetNS}) }},
-	} {
-		if one.on(s) {
-			all = append(all, one.make())
-		}
-	}
-	if s.Kubernetes.on(s) {
-		all = append(all, kubernetes.New(s.Kubernetes.options()))
-	}
-	if s.Receive.Enabled {
-		one, err := receive.New(settings.receiver())
-		if err != nil {
-			return nil, fmt.Errorf("sensors.receive: %w", err)
-		}
-		all = append(all, one)
-	}
-	for i, f := range s.Files {
-		one, err := tail.New(tail.Options{
-			Name: fmt.Sprintf("files-%d", i+1), Patterns: f.Paths, Format: formatOf(f.Format), Whole: whole,
-			Place: event.Place{Account: f.Account, Region: f.Region, Cluster: f.Cluster, Host: f.Host, Network: f.Network},
-		})
-		if err != nil {
-			return nil, fmt.Errorf("sensors.files[%d]: %w", i, err)
-		}
-		all = append(all, one)
-	}
-	return all, nil
-}
-
 // formatOf tells a file's format: the one that is given, or by content.
 func formatOf(name string) func([]byte) string {
 	return func(head []byte) string {
@@ -197,6 +149,12 @@ func formatOf(name string) func([]byte) string {
 		}
 		return ""
 	}
+}
+
+// redactions take out secrets that programs write into their own logs. Sensors
+// that ask for records themselves do not ask for any, or take them out.
+func redactions() map[string]func([]byte) []byte {
+	return map[string]func([]byte) []byte{dockerlog.DaemonLog().Name: dockerlog.RedactLog}
 }
 
 // whole keeps together what a format's records belong to.

@@ -101,7 +101,7 @@ func (l *lab) start() (*daemon.Daemon, func()) {
 	}
 	s := Settings{Data: l.dir, Host: "shop-1", Addresses: []string{"192.0.2.17"}}
 	d, err := daemon.New(daemon.Options{
-		Data: l.dir, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(), Version: "test",
+		Data: l.dir, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(), Redact: redactions(), Version: "test",
 		Log: slog.New(slog.NewTextHandler(l.log, nil)), Sensors: []sensor.Sensor{l.feed},
 		Sinks: []daemon.Receiver{{Name: "soc", Least: analytic.Low, Sink: l.soc}},
 	})
@@ -275,6 +275,21 @@ func TestWhatIsNotSeenIsNoted(t *testing.T) {
 	slices.Sort(said)
 	if len(said) != 2 || !strings.HasPrefix(said[0], "feed: did not watch for 1") || said[1] != "feed: ring buffer full 7" {
 		t.Errorf("%q", said)
+	}
+}
+
+// What a log holds of secrets is not recorded.
+func TestSecretsAreNotRecorded(t *testing.T) {
+	l := newLab(t)
+	_, stop := l.start()
+	l.give(func(out sensor.Recorder) error {
+		out.Record(sensor.Lane{Name: "dockerd-log", Format: "dockerd-log"}, []byte(`time="2026-11-06T10:00:00Z" level=debug msg="Calling POST /v1.41/build?buildargs=%7B%22A%22%3A%22hush%22%7D&t=a"`))
+		return nil
+	})
+	stop()
+	data, err := os.ReadFile(filepath.Join(l.dir, "journal", "000001", "dockerd-log.log"))
+	if err != nil || strings.Contains(string(data), "hush") || !strings.Contains(string(data), "t=a") {
+		t.Errorf("%s, %v", data, err)
 	}
 }
 

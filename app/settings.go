@@ -63,6 +63,10 @@ type SensorSettings struct {
 	Containerd ContainerdSettings `yaml:"containerd"`
 	Kernel     Switch             `yaml:"ebpf"`
 	Conntrack  ConntrackSettings  `yaml:"conntrack"`
+	// Audit is Linux audit as the kernel tells it, Journald what the system's
+	// journal holds of runtimes and the kubelet.
+	Audit    AuditSettings `yaml:"audit"`
+	Journald Switch        `yaml:"journald"`
 	// Kubernetes is a cluster, through its API.
 	Kubernetes KubernetesSettings `yaml:"kubernetes"`
 	// Receive takes records over HTTP.
@@ -104,6 +108,17 @@ type ConntrackSettings struct {
 	Switch `yaml:",inline"`
 	// NetNS is the file of a network namespace, this process's own if empty.
 	NetNS string `yaml:"netns"`
+}
+
+// AuditSettings say what Linux audit is asked for.
+type AuditSettings struct {
+	Switch `yaml:",inline"`
+	// Exec is whether a rule for programs is added: yes, no, or "" for only if
+	// they cannot be seen by eBPF.
+	Exec *bool `yaml:"exec"`
+	// Sockets are the runtimes' sockets for whose callers a rule is added; those
+	// that are usual if it is not there, none if it is empty.
+	Sockets *[]string `yaml:"sockets"`
 }
 
 // FileSettings are log files from one place.
@@ -235,6 +250,9 @@ func parseSize(text string) (int64, error) {
 func (s *Settings) place() event.Place {
 	return event.Place{Tenant: s.Tenant, Account: s.Account, Region: s.Region, Cluster: s.Cluster, Host: s.Host}
 }
+
+// Elsewhere reports that sensors watch in another network namespace.
+func (s *Settings) Elsewhere() bool { return s.Sensors.Conntrack.NetNS != "" }
 
 // addrs are the host's own addresses: those that are given, or those of its
 // interfaces without the ones that every host has.

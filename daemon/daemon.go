@@ -42,6 +42,9 @@ type Options struct {
 	Rules Rules
 	// Formats read what sensors give.
 	Formats []*source.Format
+	// Redact takes secrets out of lines before they are recorded, by the name of
+	// their format.
+	Redact  map[string]func([]byte) []byte
 	Sensors []sensor.Sensor
 	Sinks   []Receiver
 	// Journal bounds the journal's bytes on disk; journal.DefaultSize if 0.
@@ -59,6 +62,11 @@ type Options struct {
 // DefaultKeep is how long findings are kept that nothing happens to.
 const DefaultKeep = 90 * 24 * time.Hour
 
+// DefaultWaiting is how many records are kept that belong to no container, so
+// far: those of a busy host's own programs in a quarter of an hour. A hunt keeps
+// more, since it has the memory of the machine for itself.
+const DefaultWaiting = 50_000
+
 // Rules are what to look for, and what the site says. They are changed as one.
 type Rules struct {
 	Library *analytic.Library
@@ -70,7 +78,10 @@ type Receiver struct {
 	Name string
 	// Least is the lowest severity that it is told of.
 	Least analytic.Severity
-	Sink  sink.Sink
+	// All is whether it is told every finding, also those that many others are
+	// like.
+	All  bool
+	Sink sink.Sink
 }
 
 // Daemon is a running daemon. Make one with New, and run it once.
@@ -83,6 +94,7 @@ type Daemon struct {
 	posts   []*post
 	engine  *engine
 	account account
+	alive   time.Time // when it was put by last that sensors watch
 }
 
 // hold is the number of events from which on the evidence of what ended long
@@ -94,6 +106,9 @@ const hold = 10_000
 func New(opt Options) (*Daemon, error) {
 	if opt.Keep == 0 {
 		opt.Keep = DefaultKeep
+	}
+	if opt.Limits.Waiting == 0 {
+		opt.Limits.Waiting = DefaultWaiting
 	}
 	d := &Daemon{opt: opt}
 	var err error
@@ -132,6 +147,10 @@ func (d *Daemon) restore() error {
 	if err != nil {
 		return err
 	}
+	guarded, err := d.store.Fact(guardFact)
+	if err != nil {
+		return err
+	}
 	dir := filepath.Join(d.opt.Data, "journal")
 	if d.journal, err = journal.Open(journal.Options{Dir: dir, Size: d.opt.Journal}, c.Epoch); err != nil {
 		return err
@@ -139,7 +158,7 @@ func (d *Daemon) restore() error {
 	if d.places, err = newPlaces(dir, d.opt.Host); err != nil {
 		return err
 	}
-	d.engine = &engine{d: d, known: known, in: make(chan item, ahead), ask: make(chan func()), rules: d.opt.Rules, stored: int64(len(c.Data)), since: time.Now()}
+	d.engine = &engine{d: d, known: known, guard: newGuard(guarded), in: make(chan item, ahead), ask: make(chan func()), rules: d.opt.Rules, stored: int64(len(c.Data)), since: time.Now()}
 	if c.Data == nil {
 		d.engine.p = partition.New(d.engine.options())
 	} else if d.engine.p, err = partition.Restore(d.engine.options(), c.Data); err != nil {

@@ -42,15 +42,18 @@ type engine struct {
 	known   map[string]state.Finding // what the store holds, or soon will
 	pending state.Commit             // what it did not take yet
 	updated map[string]time.Time     // findings of which new evidence is not written yet, and when it will be
+	open    map[string]int64         // findings that records may still change, and until which watermark
 	rising  map[string]time.Time     // findings that are worse than what was told of them, and since when
 
 	clock    clock
+	guard    *guard
 	sources  map[event.Source]bool // that have told something
 	changed  bool                  // there are events that were not judged
 	caughtUp bool                  // what was recorded by earlier runs is read
 	ending   int                   // the epoch that is to be put by, 0 for none
 	stored   int64                 // bytes of the last checkpoint
 	since    time.Time             // of the last checkpoint
+	begun    time.Time
 	last     times
 }
 
@@ -106,7 +109,9 @@ func (d *Daemon) readSegment(s *journal.Segment) {
 // run judges until the journal has been read to its end.
 func (e *engine) run() {
 	e.sources, e.updated, e.rising = map[event.Source]bool{}, map[string]time.Time{}, map[string]time.Time{}
-	e.clock.begin(time.Now())
+	e.open = map[string]int64{}
+	e.begun = time.Now()
+	e.clock.begin(e.begun.UnixNano())
 	e.caughtUp = e.d.journal.Behind() == 0
 	tick := time.NewTicker(syncEvery)
 	defer tick.Stop()
@@ -184,6 +189,7 @@ func (e *engine) tend(now time.Time) {
 	counts := e.p.Counts()
 	counts.Dropped = maps.Clone(counts.Dropped)
 	e.d.account.synced(counts, e.p.Held())
+	e.d.account.heldBack.Store(e.guard.Held)
 	e.d.flushNotes()
 	if err := e.d.journal.Flush(); err != nil {
 		e.d.account.disk(e.d.opt.Log, err)
@@ -201,8 +207,9 @@ func (e *engine) tend(now time.Time) {
 
 // advance moves the watermark.
 func (e *engine) advance(now time.Time) {
-	if w := e.clock.watermark(now, e.rules.lateness(e.sources)); w != 0 {
+	if w := e.clock.watermark(now.UnixNano(), now.Sub(e.begun), e.rules.lateness(e.sources)); w != 0 {
 		e.p.Advance(w)
+		e.confirm(w)
 	}
 }
 

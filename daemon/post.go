@@ -14,11 +14,13 @@ import (
 // How often a delivery is tried: after a first wait, then after twice as long
 // each time, for some days.
 const (
-	retryFirst = time.Second
-	retryMost  = 10 * time.Minute
-	giveUp     = 3 * 24 * time.Hour
-	oneTry     = 30 * time.Second
-	lookAgain  = 5 * time.Second // at the outbox: others may have made something due
+	retryFirst  = time.Second
+	retryMost   = 10 * time.Minute
+	giveUp      = 3 * 24 * time.Hour
+	triesEnough = 100           // before giving up: the clock may have been set
+	askedMost   = 2 * time.Hour // a time further ahead was noted by a clock that was wrong
+	oneTry      = 30 * time.Second
+	lookAgain   = 5 * time.Second // at the outbox: others may have made something due
 )
 
 // post carries notices from the outbox to one sink.
@@ -53,7 +55,7 @@ func (p *post) run(ctx context.Context) {
 		if err != nil {
 			p.d.opt.Log.Error("the outbox cannot be read", "sink", p.Name, "error", err)
 		}
-		if due && err == nil {
+		if err == nil && (due || when.Sub(now) > askedMost) {
 			p.deliver(ctx, d)
 			continue
 		}
@@ -84,7 +86,7 @@ func (p *post) deliver(ctx context.Context, d state.Delivery) {
 		noted = p.d.store.Delivered(d.ID, now)
 	case ctx.Err() != nil:
 		return // it is tried again after the next start
-	case sink.IsPermanent(err) || now.Sub(d.Made) > giveUp:
+	case sink.IsPermanent(err) || now.Sub(d.Made) > giveUp && d.Tries >= triesEnough:
 		p.d.opt.Log.Error("a notice cannot be delivered; see \"tidewaiter deliveries\"", "sink", p.Name, "finding", d.Finding, "error", err)
 		p.d.account.failed(p.Name)
 		noted = p.d.store.GiveUp(d.ID, err.Error(), now)

@@ -26,6 +26,9 @@ type Status struct {
 	// Future is how many records were left out because they are dated later
 	// than now.
 	Future int64
+	// HeldBack is how many notices were not told one by one, because many others
+	// are like them.
+	HeldBack int64
 	// Told is how many findings were told, by severity.
 	Told map[string]int64
 }
@@ -50,7 +53,7 @@ type lesser interface{ Lacks() []*sensor.Lack }
 
 // Status tells how the daemon is.
 func (d *Daemon) Status() Status {
-	s := Status{Host: d.opt.Host.Place.Host, Version: d.opt.Version, Sensors: d.Sensors(), Formats: d.account.read(), Future: d.account.future.Load()}
+	s := Status{Host: d.opt.Host.Place.Host, Version: d.opt.Version, Sensors: d.Sensors(), Formats: d.account.read(), Future: d.account.future.Load(), HeldBack: d.account.heldBack.Load()}
 	s.CaughtUp = d.journal.CaughtUp()
 	s.Journal.Pending, _ = d.journal.Fault()
 	s.Journal.Bytes, s.Journal.Epoch = d.journal.Size(), d.journal.Epoch()
@@ -76,10 +79,8 @@ func (d *Daemon) Sensors() []SensorStatus {
 		w.mu.Lock()
 		s := w.status
 		w.mu.Unlock()
-		if l, ok := w.sensor.(lesser); ok && s.Condition == Watching {
-			for _, lack := range l.Lacks() {
-				s.Without = append(s.Without, Without{lack.Error(), lack.Mend})
-			}
+		if s.Condition == Watching {
+			s.Without = without(w.sensor)
 		}
 		all = append(all, s)
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"tidewaiter/analytic"
 	"tidewaiter/event"
 	"tidewaiter/finding"
 	"tidewaiter/source"
@@ -50,6 +49,15 @@ func (e *engine) tell(now time.Time) {
 	}
 	if wrote {
 		e.commit(now)
+	}
+}
+
+// confirm has the findings written that nothing can change any more.
+func (e *engine) confirm(watermark int64) {
+	for id, final := range e.open {
+		if final <= watermark {
+			e.updated[id] = time.Time{}
+		}
 	}
 }
 
@@ -110,6 +118,10 @@ func (e *engine) write(f *finding.Finding, raw finding.Raw, now time.Time) {
 		e.d.opt.Log.Error("a finding cannot be written", "finding", f.ID, "error", err)
 		return
 	}
+	delete(e.open, f.ID)
+	if f.State == finding.Provisional {
+		e.open[f.ID] = f.FinalAt
+	}
 	row := state.Finding{ID: f.ID, Severity: int(f.Severity), Told: was.Told, State: string(f.State), Last: f.Last, JSON: text}
 	switch since, rising := e.rising[f.ID]; {
 	case ended || row.Severity <= row.Told:
@@ -122,7 +134,7 @@ func (e *engine) write(f *finding.Finding, raw finding.Raw, now time.Time) {
 	default:
 		delete(e.rising, f.ID)
 		row.Told = row.Severity
-		e.notify(f, text)
+		e.notify(f, raw, now)
 	}
 	row.JSON = nil
 	e.known[f.ID] = row
@@ -130,17 +142,32 @@ func (e *engine) write(f *finding.Finding, raw finding.Raw, now time.Time) {
 	e.pending.Findings = append(e.pending.Findings, row)
 }
 
-// notify puts a finding into the outbox of every sink that wants to hear of it.
-func (e *engine) notify(f *finding.Finding, text []byte) {
+// notify puts a finding, or what stands for many like it, into the outbox of
+// every sink that wants to hear of it. The file in the data directory has all.
+func (e *engine) notify(f *finding.Finding, raw finding.Raw, now time.Time) {
 	e.d.opt.Log.Log(context.Background(), level(f.Severity), "finding", "severity", f.Severity.String(), "id", f.ID, "title", f.Title)
 	e.d.account.found(f.Severity)
-	id := event.NewID("notice", f.ID, f.Severity.String())
+	told := e.guard.weigh(f, now)
 	for _, r := range e.d.opt.Sinks {
-		if f.Severity >= r.Least {
-			e.pending.Notices = append(e.pending.Notices, state.Notice{Sink: r.Name, ID: id.String(), Finding: f.ID, Severity: int(f.Severity), JSON: text})
+		one := told
+		if r.All {
+			one = f
 		}
+		if one == nil || one.Severity < r.Least {
+			continue
+		}
+		text, err := json.Marshal(one.OCSF(raw, e.d.opt.Version))
+		if err != nil {
+			e.d.opt.Log.Error("a finding cannot be written", "finding", f.ID, "error", err)
+			return
+		}
+		id := event.NewID("notice", one.ID, one.Severity.String())
+		e.pending.Notices = append(e.pending.Notices, state.Notice{Sink: r.Name, ID: id.String(), Finding: one.ID, Severity: int(one.Severity), JSON: text})
 	}
 }
+
+// guardFact is the name under which the guard is kept.
+const guardFact = "guard"
 
 // maxPending bounds the findings that wait for the store. Beyond it the first
 // of them are put together with the last.
@@ -151,6 +178,9 @@ const maxPending = 10_000
 func (e *engine) commit(now time.Time) bool {
 	c := &e.pending
 	c.Marks = e.d.marks()
+	if text := e.guard.text(); text != "" {
+		c.Facts = map[string]string{guardFact: text}
+	}
 	if len(c.Findings)+len(c.Notices)+len(c.Marks) == 0 && c.Checkpoint == nil {
 		return true
 	}
@@ -195,7 +225,3 @@ func latest(rows []state.Finding) []state.Finding {
 	}
 	return kept
 }
-
-// ParseLeast is the lowest severity that a sink is told of when its
-// configuration says none.
-const DefaultLeast = analytic.Low

@@ -10,13 +10,12 @@ import (
 	"tidewaiter/source/note"
 )
 
-// How long is waited before a sensor is tried again: after an interruption, at
-// first and at most, and where something is lacking.
+// How long is waited before a sensor is tried again, at first and at most. What
+// is lacking now may be there soon: an engine that is restarted.
 const (
 	againFirst  = time.Second
 	againMost   = 30 * time.Second
-	againLack   = time.Minute
-	steadyAfter = time.Minute // of watching, the first wait holds again
+	steadyAfter = 10 * time.Second // of watching, the first wait holds again
 )
 
 // Condition is what a sensor is doing.
@@ -93,16 +92,12 @@ func (w *watch) run(ctx context.Context) {
 		if time.Since(begun) > steadyAfter {
 			wait = againFirst
 		}
-		pause := wait
-		if w.failed(err) {
-			pause = againLack
-		} else {
-			wait = min(2*wait, againMost)
-		}
+		w.failed(err)
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause):
+		case <-time.After(wait):
 		}
+		wait = min(2*wait, againMost)
 	}
 }
 
@@ -115,8 +110,8 @@ func (w *watch) stopped() {
 	}
 }
 
-// failed notes why watching ended, and reports whether something is lacking.
-func (w *watch) failed(err error) bool {
+// failed notes why watching ended.
+func (w *watch) failed(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	s := &w.status
@@ -128,21 +123,22 @@ func (w *watch) failed(err error) bool {
 	if err != nil {
 		s.Fault = err.Error()
 	}
-	lack, lacking := sensor.AsLack(err)
-	if lacking {
+	if lack, ok := sensor.AsLack(err); ok {
 		s.Condition, s.Mend = Lacking, lack.Mend
 	}
 	if before.Condition != s.Condition || before.Fault != s.Fault {
 		s.Since = time.Now()
 		w.d.opt.Log.Warn("sensor does not watch", "sensor", s.Name, "condition", string(s.Condition), "reason", s.Fault, "mend", s.Mend)
 	}
-	return lacking
 }
 
 // Record implements sensor.Recorder.
 func (w *watch) Record(lane sensor.Lane, data []byte) {
 	if err := w.d.places.learn(lane); err != nil {
 		w.d.opt.Log.Error("the journal's inventory cannot be written", "error", err)
+	}
+	if redact := w.d.opt.Redact[lane.Format]; redact != nil {
+		data = redact(data)
 	}
 	err := w.d.journal.Append(lane, data)
 	lines := int64(count(data))
@@ -241,17 +237,25 @@ func (d *Daemon) note(n note.Note) {
 	}
 }
 
+// aliveEvery is how often is put by that sensors watch: a gap is told to have
+// begun by so much too early.
+const aliveEvery = 10 * time.Second
+
 // marks are the sensors' tokens that are not committed yet, and until when each
 // watched.
 func (d *Daemon) marks() map[string]string {
 	all := map[string]string{}
-	now := time.Now().UTC().Format(time.RFC3339Nano)
+	at := time.Now()
+	now, due := at.UTC().Format(time.RFC3339Nano), at.Sub(d.alive) >= aliveEvery
+	if due {
+		d.alive = at
+	}
 	for _, w := range d.watches {
 		w.mu.Lock()
 		if w.mark != w.marked {
 			all["sensor "+w.status.Name] = w.mark
 		}
-		if w.ready {
+		if due && w.ready {
 			all["alive "+w.status.Name] = now
 		}
 		w.mu.Unlock()

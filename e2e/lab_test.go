@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +27,9 @@ type lab struct {
 	recorders        []*exec.Cmd
 	undo             []func() // what ends with the recording
 	said             int      // how much the daemon had said when it began
+	unified          bool     // cgroup v2 alone
+	engineRuns       *exec.Cmd
+	engineArgs       []string
 }
 
 const (
@@ -44,6 +48,13 @@ var parts = map[string]string{
 // newLab makes a lab whose daemon gets some options more.
 func newLab(t *testing.T, options ...string) *lab {
 	t.Helper()
+	return newLabWith(t, false, options)
+}
+
+// newLabWith makes a lab whose host has cgroups of version 2 alone, or those of
+// the machine.
+func newLabWith(t *testing.T, unified bool, options []string) *lab {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
 	}
@@ -57,7 +68,7 @@ func newLab(t *testing.T, options ...string) *lab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &lab{t: t, dir: dir, logs: filepath.Join(dir, "logs"), host: "twh" + id, inet: "twi" + id, rule: "tw-e2e-" + id, socket: filepath.Join(dir, "docker.sock")}
+	l := &lab{t: t, dir: dir, logs: filepath.Join(dir, "logs"), host: "twh" + id, inet: "twi" + id, rule: "tw-e2e-" + id, unified: unified, socket: filepath.Join(dir, "docker.sock")}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -108,15 +119,36 @@ func (l *lab) engine(options []string) {
 	config := filepath.Join(l.dir, "containerd.toml")
 	l.write(config, fmt.Sprintf("version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\naddress = %q\n",
 		filepath.Join(l.dir, "ctd"), filepath.Join(l.dir, "ctd-run"), sock))
-	l.start("containerd", "nsenter", "--net=/run/netns/"+l.host, "containerd", "--config", config)
+	within := []string{"--net=/run/netns/" + l.host}
+	start := append(append([]string{"nsenter"}, within...), "containerd", "--config", config)
+	if l.unified {
+		start = []string{"unshare", "-m", "--propagation", "private", "sh", "-c",
+			"mount -t cgroup2 none /sys/fs/cgroup && exec nsenter --net=/run/netns/" + l.host + " containerd --config " + config}
+	}
+	runs := l.start("containerd", start[0], start[1:]...)
 	l.wait("containerd", func() bool { _, err := os.Stat(sock); return err == nil })
+	if l.unified { // both must see the same mounts
+		within = append(within, "-m", "-t", strconv.Itoa(runs.Process.Pid))
+	}
 	daemon := filepath.Join(l.dir, "daemon.json")
 	l.write(daemon, "{}")
-	args := []string{"--net=/run/netns/" + l.host, "dockerd", "--containerd", sock, "--data-root", filepath.Join(l.dir, "data"),
-		"--exec-root", filepath.Join(l.dir, "exec"), "--pidfile", filepath.Join(l.dir, "docker.pid"), "-H", "unix://" + l.socket,
-		"--insecure-registry", "198.51.100.0/24", "--config-file", daemon, "--bip", "172.30.0.1/16", "--debug"}
-	l.start("dockerd", "nsenter", append(args, options...)...)
+	args := append(within, "dockerd", "--containerd", sock, "--data-root", filepath.Join(l.dir, "data"),
+		"--exec-root", filepath.Join(l.dir, "exec"), "--pidfile", filepath.Join(l.dir, "docker.pid"), "-H", "unix://"+l.socket,
+		"--insecure-registry", "198.51.100.0/24", "--config-file", daemon, "--bip", "172.30.0.1/16", "--debug")
+	l.engineArgs = append(args, options...)
+	l.startEngine()
+}
+
+func (l *lab) startEngine() {
+	l.engineRuns = l.start("dockerd", "nsenter", l.engineArgs...)
 	l.wait("dockerd", func() bool { return exec.Command("/usr/bin/docker", "-H", "unix://"+l.socket, "version").Run() == nil })
+}
+
+// restartEngine ends the engine and starts it again.
+func (l *lab) restartEngine() {
+	l.end(l.engineRuns)
+	time.Sleep(2 * time.Second)
+	l.startEngine()
 }
 
 // push makes an image of busybox and one script, puts it into the registry and

@@ -20,7 +20,6 @@ import (
 const liveConfig = `data: DATA
 host: lab
 addresses: [` + hostAddress + `]
-listen: "off"
 policy: POLICY
 sensors:
   docker: {host: "unix://SOCKET"}
@@ -32,13 +31,21 @@ sensors:
 
 // watchLab starts the daemon on a lab's host and waits until it watches.
 func watchLab(t *testing.T, l *lab, policy string) *watcher {
+	return watchLabWith(t, l, policy, "")
+}
+
+// watchLabWith adds lines to the configuration.
+func watchLabWith(t *testing.T, l *lab, policy, more string) *watcher {
 	t.Helper()
+	if !strings.Contains(more, "listen:") {
+		more += "listen: \"off\"\n"
+	}
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w := newWatcher(t, strings.NewReplacer("POLICY", file, "SOCKET", l.socket, "CONTAINERD", filepath.Join(l.dir, "containerd.sock"),
-		"NETNS", l.host, "DOCKERD", filepath.Join(l.dir, "dockerd.out")).Replace(liveConfig))
+		"NETNS", l.host, "DOCKERD", filepath.Join(l.dir, "dockerd.out")).Replace(liveConfig)+more)
 	w.policy = file
 	w.start("--log-format", "json")
 	l.wait("the daemon's sensors", func() bool {
@@ -234,6 +241,36 @@ func TestFoundWhileItHappens(t *testing.T) {
 	if n := len(all); n > 0 {
 		t.Logf("%d tellings above info: median %v, p99 %v, after the last evidence", n, all[n/2].Round(time.Millisecond), all[(n*99)/100].Round(time.Millisecond))
 	}
+}
+
+// The same where the host has cgroups of version 2 alone.
+func TestFoundUnderCgroup2(t *testing.T) {
+	l := newLabWith(t, true, nil)
+	if version := l.docker("info", "--format", "{{.CgroupVersion}}"); version != "2" {
+		t.Fatalf("cgroups of version %s", version)
+	}
+	l.serve("x.sh", secondStage)
+	l.push(trusted, serves)
+	l.push(untrusted, fetchAndMine)
+	for _, s := range stories() {
+		if s.name[0] != 'a' && s.name[0] != 'b' {
+			continue
+		}
+		t.Run(s.name, func(t *testing.T) {
+			l.t = t
+			l.reset()
+			w := watchLab(t, l, hostPolicy)
+			s.happen(l)
+			time.Sleep(time.Second)
+			w.end(syscall.SIGTERM)
+			w.judge(s)
+			recorded, err := filepath.Glob(filepath.Join(w.data(), "journal", "*", "ebpf.log"))
+			if err != nil || len(recorded) == 0 {
+				t.Errorf("the kernel's sensor recorded nothing: %v", err)
+			}
+		})
+	}
+	l.t = t
 }
 
 // judge compares what was found with what must be.

@@ -202,13 +202,8 @@ func kills() int {
 // and noting that; the notice then has the same id.
 func TestKilledAtAnyMoment(t *testing.T) {
 	from, policy, truth := streamOf(t, 20_000)
-	config := "data: DATA\nhost: h\nlisten: \"off\"\npolicy: " + policy + "\nsensors:\n  defaults: false\n  files:\n"
-	for n := range 3 {
-		config += fmt.Sprintf("    - {paths: [\"LOGS/host-%03d/*\"], host: host-%03d}\n", n, n)
-	}
-
-	calm, calmLogs := newWatcher(t, ""), t.TempDir()
-	os.WriteFile(calm.config, []byte(strings.NewReplacer("DATA", calm.data(), "LOGS", calmLogs).Replace(config)), 0o600)
+	calmLogs := t.TempDir()
+	calm := newWatcher(t, followConfig(policy, calmLogs))
 	calm.start()
 	trickle(t, from, calmLogs, 4*time.Second).Wait()
 	want := calm.settled(len(truth.Guilty))
@@ -218,8 +213,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 
 	logs := t.TempDir()
-	w := newWatcher(t, "")
-	os.WriteFile(w.config, []byte(strings.NewReplacer("DATA", w.data(), "LOGS", logs).Replace(config)), 0o600)
+	w := newWatcher(t, followConfig(policy, logs))
 	n := kills()
 	wg := trickle(t, from, logs, time.Duration(n)*700*time.Millisecond)
 	for range n {

@@ -215,7 +215,7 @@ func TestHistoryIsRememberedAndNotReported(t *testing.T) {
 	}
 }
 
-// The example that "make run" hunts through finds what it is there to show.
+// The example that "make example" hunts through finds what it is there to show.
 func TestTheExampleFindsItsAttack(t *testing.T) {
 	r := hunt(t, "../examples/policy.yaml", nil, "../examples/recording")
 	if len(r.Findings) != 1 || r.Findings[0].Severity != analytic.Critical || len(r.Findings[0].Analytics) != 2 {

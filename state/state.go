@@ -245,6 +245,24 @@ func (s *Store) Mark(sensor string) (string, error) {
 	return s.text("SELECT token FROM mark WHERE sensor = ?", sensor)
 }
 
+// Marks gives every mark that begins with prefix, by what follows it.
+func (s *Store) Marks(prefix string) (map[string]string, error) {
+	rows, err := s.db.Query("SELECT substr(sensor, length(?1) + 1), token FROM mark WHERE substr(sensor, 1, length(?1)) = ?1", prefix)
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	defer rows.Close()
+	all := map[string]string{}
+	for rows.Next() {
+		var name, token string
+		if err := rows.Scan(&name, &token); err != nil {
+			return nil, fmt.Errorf("state: %w", err)
+		}
+		all[name] = token
+	}
+	return all, rows.Err()
+}
+
 // Fact is something that was noted by name, "" if it was not.
 func (s *Store) Fact(name string) (string, error) {
 	return s.text("SELECT value FROM fact WHERE name = ?", name)
@@ -285,6 +303,27 @@ func (s *Store) FindingJSON(id string) ([]byte, error) {
 		return nil, fmt.Errorf("state: %w", err)
 	}
 	return json, nil
+}
+
+// Changed gives the JSON of each finding that was written at a time or later,
+// with when, until do fails.
+func (s *Store) Changed(since time.Time, do func(json []byte, updated time.Time) error) error {
+	rows, err := s.db.Query("SELECT json, updated FROM finding WHERE updated >= ? ORDER BY updated, id", since.UnixNano())
+	if err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var json []byte
+		var updated int64
+		if err := rows.Scan(&json, &updated); err != nil {
+			return fmt.Errorf("state: %w", err)
+		}
+		if err := do(json, time.Unix(0, updated)); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // EachFinding gives every finding's JSON, the one with the latest evidence

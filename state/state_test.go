@@ -121,3 +121,34 @@ func TestANewerFormIsRefused(t *testing.T) {
 		t.Errorf("%v, want ErrNewer", err)
 	}
 }
+
+func TestChangedSince(t *testing.T) {
+	s := openIn(t, t.TempDir())
+	for i, id := range []string{"tw-2", "tw-1", "tw-2"} {
+		c := Commit{At: at.Add(time.Duration(i)), Findings: []Finding{{ID: id, State: "provisional", JSON: []byte{'0' + byte(i)}}}}
+		if err := s.Commit(&c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for since, want := range map[time.Duration]string{0: "12", 2: "2", 3: ""} {
+		got := ""
+		err := s.Changed(at.Add(since), func(json []byte, updated time.Time) error {
+			if !updated.Equal(at.Add(time.Duration(json[0] - '0'))) {
+				t.Errorf("%s was written at %v", json, updated)
+			}
+			got += string(json)
+			return nil
+		})
+		if got != want || err != nil {
+			t.Errorf("since %d: %q, %v, want %q", since, got, err, want)
+		}
+	}
+}
+
+func TestMarksByPrefix(t *testing.T) {
+	s := openIn(t, t.TempDir())
+	commit(t, s, Commit{Marks: map[string]string{"alive docker": "1", "alive files-1": "2", "sensor docker": "3"}})
+	if got, err := s.Marks("alive "); err != nil || len(got) != 2 || got["docker"] != "1" || got["files-1"] != "2" {
+		t.Errorf("%v, %v", got, err)
+	}
+}

@@ -106,7 +106,7 @@ strategies.`,
 		Version:       version(),
 	}
 	root.SetVersionTemplate("tidewaiter {{.Version}}\n")
-	root.AddCommand(newHunt(), newRun(), newDeliveries(), newFindings(), newPolicy(), newDetections(), newPosture(), newScenario(), newMan())
+	root.AddCommand(newHunt(), newRun(), newCoverage(), newDrill(), newDeliveries(), newFindings(), newPolicy(), newDetections(), newPosture(), newScenario(), newMan())
 	root.SetFlagErrorFunc(flagError)
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,10 @@ Exit status: 0 after SIGINT or SIGTERM; 1 if it cannot start; 2 for misuse.`,
 	return c
 }
 
+// gcPercent trades some processor time for memory, which other programs of the
+// host need more.
+const gcPercent = 50
+
 var (
 	logFormats = []string{"text", "json"}
 	logLevels  = []string{"debug", "info", "warn", "error"}
@@ -89,7 +94,13 @@ func runDaemon(c *cobra.Command, f runFlags) error {
 	if err != nil {
 		return failed(err)
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	log := slog.New(logHandler(c.ErrOrStderr(), f))
+	if err := app.Confine(s.Elsewhere()); err != nil {
+		return failed(err)
+	}
 	service, err := app.NewService(f.settings, version(), log)
 	if err != nil {
 		return failed(err)

@@ -11,9 +11,6 @@
 package kernel
 
 import (
-	"slices"
-	"sync"
-
 	"tidewaiter/sensor"
 )
 
@@ -35,8 +32,7 @@ type Options struct {
 type Sensor struct {
 	options Options
 
-	mu    sync.Mutex
-	lacks []*sensor.Lack
+	sensor.Lesser
 }
 
 var _ sensor.Sensor = (*Sensor)(nil)
@@ -46,17 +42,3 @@ func New(o Options) *Sensor { return &Sensor{options: o} }
 
 // Name implements sensor.Sensor.
 func (*Sensor) Name() string { return "ebpf" }
-
-// Lacks are what the sensor does without since it was last ready: it watches,
-// but not everything. Empty if nothing is missing.
-func (s *Sensor) Lacks() []*sensor.Lack {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Clone(s.lacks)
-}
-
-func (s *Sensor) setLacks(now []*sensor.Lack) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.lacks = now
-}

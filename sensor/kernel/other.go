@@ -10,6 +10,6 @@ import (
 
 // Watch implements sensor.Sensor: here it says that it cannot.
 func (s *Sensor) Watch(context.Context, sensor.Recorder) error {
-	s.setLacks(nil)
+	s.SetLacks(nil)
 	return &sensor.Lack{What: "eBPF programs are for Linux on amd64 and arm64 only", Mend: "another sensor: audit, or the runtimes' own events"}
 }

@@ -40,7 +40,7 @@ func (s *Sensor) Watch(ctx context.Context, out sensor.Recorder) error {
 	if lack := w.running(); lack != nil {
 		lacks = append(lacks, lack)
 	}
-	s.setLacks(lacks)
+	s.SetLacks(lacks)
 	out.Ready()
 	return w.read(ctx)
 }

@@ -412,7 +412,7 @@ func TestWhoMaySend(t *testing.T) {
 			t.Errorf("%q got through", client)
 		}
 	}
-	l.token = ""
+	l.client, l.token = a.client("shipper"), ""
 	l.want(401, "/records/auditd", "type=A")
 	if n := l.out.Calls(); n != 1 {
 		t.Error(n)
