@@ -17,6 +17,8 @@ import (
 	"tidewaiter/sensor/docker"
 	"tidewaiter/sensor/journald"
 	"tidewaiter/sensor/kernel"
+	"tidewaiter/sensor/kubernetes"
+	"tidewaiter/sensor/receive"
 	"tidewaiter/sensor/tail"
 )
 
@@ -39,6 +41,8 @@ func sensors(settings Settings) ([]sensor.Sensor, error) {
 		{s.Journald, func() (sensor.Sensor, error) {
 			return journald.New(journald.Options{Units: journald.DefaultUnits, Host: settings.Host})
 		}},
+		{s.Kubernetes.asked(s), func() (sensor.Sensor, error) { return kubernetes.New(s.Kubernetes.options()), nil }},
+		{Switch{&s.Receive.Enabled}, func() (sensor.Sensor, error) { return receive.New(settings.receiver()) }},
 	} {
 		if !one.on(s) {
 			continue

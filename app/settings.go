@@ -67,6 +67,10 @@ type SensorSettings struct {
 	// journal holds of runtimes and the kubelet.
 	Audit    AuditSettings `yaml:"audit"`
 	Journald Switch        `yaml:"journald"`
+	// Kubernetes is a cluster, through its API.
+	Kubernetes KubernetesSettings `yaml:"kubernetes"`
+	// Receive takes records over HTTP.
+	Receive ReceiveSettings `yaml:"receive"`
 	// Files are log files to follow.
 	Files []FileSettings `yaml:"files"`
 }
@@ -168,12 +172,18 @@ func (s *Settings) fill() {
 	if s.File != "" && s.Policy != "" && !filepath.IsAbs(s.Policy) {
 		s.Policy = filepath.Join(filepath.Dir(s.File), s.Policy)
 	}
+	s.Sensors.Kubernetes.fill(s)
+	s.Sensors.Receive.fill(s)
 }
 
 func (s *Settings) check(data []byte) error {
 	var faults []error
 	fault := func(err error, path ...any) {
-		faults = append(faults, &strictyaml.Fault{File: s.File, Line: strictyaml.Line(data, path...), Err: err})
+		line := strictyaml.Line(data, path...)
+		for ; line == 0 && len(path) > 1; line = strictyaml.Line(data, path...) { // what is missing is told where it would stand
+			path = path[:len(path)-1]
+		}
+		faults = append(faults, &strictyaml.Fault{File: s.File, Line: line, Err: err})
 	}
 	if s.Host == "" {
 		fault(errors.New("host: the system has no name; give one"), "host")
@@ -204,6 +214,8 @@ func (s *Settings) check(data []byte) error {
 			fault(fmt.Errorf("sensors.files[%d].format: no format is called %q", i, f.Format), "sensors", "files", i, "format")
 		}
 	}
+	s.checkKubernetes(fault)
+	s.checkReceive(fault)
 	configured.Check(s.Sinks, func(err error, path ...any) {
 		line := configured.Line(data, append([]any{"sinks"}, path...)...)
 		faults = append(faults, &strictyaml.Fault{File: s.File, Line: line, Err: err})

@@ -14,11 +14,14 @@ import (
 	"tidewaiter/source/dns"
 	"tidewaiter/source/docker"
 	"tidewaiter/source/ebpf"
+	"tidewaiter/source/ecs"
+	"tidewaiter/source/falco"
 	"tidewaiter/source/flow"
 	"tidewaiter/source/gcp"
 	"tidewaiter/source/guest"
 	"tidewaiter/source/kubernetes"
 	"tidewaiter/source/note"
+	"tidewaiter/source/ocsf"
 	"tidewaiter/source/registry"
 	"tidewaiter/source/sysmon"
 )
@@ -44,6 +47,9 @@ func Formats() []*source.Format {
 		ebpf.Tetragon(),
 		ebpf.Tracee(),
 		ebpf.Kernel(),
+		falco.Alerts(),
+		ecs.Events(),
+		ocsf.Events(),
 		flow.Conntrack(),
 		flow.ZeekConn(),
 		flow.ZeekConnJSON(),
@@ -52,6 +58,7 @@ func Formats() []*source.Format {
 		kubernetes.Audit(),
 		kubernetes.Events(),
 		kubernetes.Kubelet(),
+		kubernetes.Nodes(),
 		kubernetes.Pods(),
 		flow.ZeekHTTP(),
 		flow.ZeekHTTPJSON(),

@@ -34,7 +34,7 @@ const (
 // observe notes which kinds of facts the sources of a site can tell, from what
 // they do tell.
 func (s *site) observe(e *event.Event) {
-	if e.Time.IsZero() {
+	if e.Time.IsZero() || e.Origin.Source.Selective() {
 		return
 	}
 	for _, ch := range tells(e.Body) {

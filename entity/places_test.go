@@ -205,6 +205,12 @@ func TestCoverage(t *testing.T) {
 		s.add(1000, event.Auditd, &event.Socket{PID: 7, Addr: ipPort(remote)})
 		observable(t, s, evidence.Creation, evidence.Start, evidence.Connection)
 	})
+	t.Run("alerts of a rule, which tell what it is about and no more", func(t *testing.T) {
+		s := newStory(t)
+		life(s)
+		s.add(1000, event.Falco, &event.Process{PID: 7, Exe: "/x", Container: containerA})
+		observable(t, s, evidence.Creation, evidence.Start)
+	})
 	t.Run("flows, and no address of the container is known", func(t *testing.T) {
 		s := newStory(t)
 		life(s)

@@ -215,6 +215,9 @@ const (
 	KubeEvents  Source = "k8s.event"    // Kubernetes Events
 	Tetragon    Source = "tetragon"     // Tetragon's event log
 	Tracee      Source = "tracee"       // Tracee's event log
+	Falco       Source = "falco"        // Falco's alerts
+	ECS         Source = "ecs"          // agents' events in the Elastic Common Schema
+	OCSF        Source = "ocsf"         // agents' events in the Open Cybersecurity Schema Framework
 	Kernel      Source = "ebpf"         // tidewaiter's own kernel sensor
 	Laurel      Source = "laurel"       // Linux audit, as JSON by laurel
 	Registry    Source = "registry"     // a registry's notifications
@@ -236,6 +239,10 @@ const (
 	Tidewaiter  Source = "tidewaiter"   // what this program notes of its own sight
 	JSON        Source = "json"         // plain JSON events, for trying a detection
 )
+
+// Selective reports whether a source tells only what its own rules are about.
+// That such a one tells nothing of a thing does not say that it did not happen.
+func (s Source) Selective() bool { return s == Falco }
 
 // Unix converts nanoseconds since 1970 to a UTC time.
 func Unix(nanos int64) time.Time { return time.Unix(0, nanos).UTC() }

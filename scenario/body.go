@@ -74,7 +74,7 @@ func words() map[reflect.Type][]string {
 // sources are those that an event can be from.
 func sources() []event.Source {
 	return []event.Source{event.Docker, event.Dockerd, event.DockerAuthz, event.Inspect, event.Containerd, event.Auditd, event.Conntrack, event.Zeek, event.Suricata, event.Hubble, event.CRI,
-		event.Kubelet, event.KubeAudit, event.KubeEvents, event.Tetragon, event.Tracee, event.Kernel, event.Laurel, event.Registry,
+		event.Kubelet, event.KubeAudit, event.KubeEvents, event.Tetragon, event.Tracee, event.Falco, event.ECS, event.OCSF, event.Kernel, event.Laurel, event.Registry,
 		event.CloudTrail, event.EC2, event.GCPAudit, event.Azure, event.VPCFlow, event.GCPFlow, event.AzureFlow, event.NetFlow, event.Route53, event.GCPDNS,
 		event.CloudInit, event.UserDump, event.GuestAgent, event.Sysmon, event.Inventory, event.JSON}
 }

@@ -16,6 +16,7 @@ import (
 
 	"tidewaiter/event"
 	"tidewaiter/source"
+	"tidewaiter/source/actor"
 )
 
 var (
@@ -154,7 +155,7 @@ func (e *entry) process() *event.Process {
 		p.ParentCommand = p.ParentCommand[:maxCommand]
 	}
 	if e.linux() {
-		p.Args = linuxArgs(line)
+		p.Args = actor.JoinedArgs(line, maxArgs)
 	} else {
 		p.Args = windowsArgs(line)
 	}

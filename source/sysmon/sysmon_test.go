@@ -10,6 +10,7 @@ import (
 
 	"tidewaiter/event"
 	"tidewaiter/source"
+	"tidewaiter/source/actor"
 	"tidewaiter/source/sourcetest"
 )
 
@@ -203,7 +204,7 @@ func TestArguments(t *testing.T) {
 		"sh -c id | cat": {"sh", "-c", "id | cat"}, "/bin/bash -ec  x y": {"/bin/bash", "-ec", "x y"}, "bash -x -c a b": {"bash", "-x", "-c", "a b"}, "sh script -c x": {"sh", "script", "-c", "x"}, "bash --rc x": {"bash", "--rc", "x"},
 		"curl -c x": {"curl", "-c", "x"}, "sh -c": {"sh", "-c"}, "bash -norc -c a b": {"bash", "-norc", "-c", "a b"},
 	} {
-		if got := linuxArgs(line); !reflect.DeepEqual(got, want) {
+		if got := actor.JoinedArgs(line, maxArgs); !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %q, want %q", line, got, want)
 		}
 	}
@@ -252,7 +253,7 @@ func FuzzArguments(f *testing.F) {
 	f.Add(`"a b" c\"d`)
 	f.Add("sh -c a b")
 	f.Fuzz(func(t *testing.T, s string) {
-		if len(windowsArgs(s)) > maxArgs || len(linuxArgs(s)) > maxArgs {
+		if len(windowsArgs(s)) > maxArgs || len(actor.JoinedArgs(s, maxArgs)) > maxArgs {
 			t.Fatal("too many arguments")
 		}
 	})
