@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"tidewaiter/journal"
 	"tidewaiter/partition"
 	"tidewaiter/source"
+	"tidewaiter/source/note"
 	"tidewaiter/state"
 	"tidewaiter/stream"
 )
@@ -25,6 +27,7 @@ const (
 	tidyEvery  = 20 * time.Second
 	tidyGrown  = 20_000  // or when so many events more are held
 	maxHeld    = 150_000 // events, while nothing can be let go of
+	lateEvery  = time.Minute
 )
 
 // item is one event from the journal, or that a segment has ended.
@@ -47,6 +50,7 @@ type engine struct {
 	pending state.Commit             // what it did not take yet
 	updated map[string]time.Time     // findings of which new evidence is not written yet, and when it will be
 	open    map[string]int64         // findings that records may still change, and until which watermark
+	late    map[string]int64         // by format, the last record that came too late
 	rising  map[string]time.Time     // findings that are worse than what was told of them, and since when
 
 	clock    clock
@@ -63,7 +67,7 @@ type engine struct {
 }
 
 // times are when things were done last.
-type times struct{ sync, tend, tidy, expire time.Time }
+type times struct{ sync, tend, tidy, expire, late time.Time }
 
 func (e *engine) options() partition.Options {
 	return partition.Options{Name: "local", Library: e.rules.Library, Policy: e.rules.Policy, Limits: e.d.opt.Limits, Hold: hold, Alone: true}
@@ -114,7 +118,7 @@ func (d *Daemon) readSegment(s *journal.Segment) {
 // run judges until the journal has been read to its end.
 func (e *engine) run() {
 	e.sources, e.updated, e.rising = map[event.Source]bool{}, map[string]time.Time{}, map[string]time.Time{}
-	e.open = map[string]int64{}
+	e.open, e.late = map[string]int64{}, map[string]int64{}
 	e.begun = time.Now()
 	e.caughtUp = e.d.journal.Behind() == 0
 	tick := time.NewTicker(syncEvery)
@@ -211,11 +215,28 @@ func (e *engine) tend(now time.Time) {
 	e.tell(now)
 	e.putBy(now)
 	e.commit(now)
+	if now.Sub(e.last.late) >= lateEvery {
+		e.last.late = now
+		e.noteLate(now)
+	}
 	if now.Sub(e.last.expire) >= time.Hour {
 		e.last.expire = now
 		if err := e.d.store.Expire(now.Add(-e.d.opt.Keep)); err != nil {
 			e.d.account.disk(e.d.opt.Log, err)
 		}
+	}
+}
+
+// noteLate notes the formats whose records come later than the policy allows for:
+// what rests on their absence may have been judged too early.
+func (e *engine) noteLate(now time.Time) {
+	for _, c := range e.d.account.read() {
+		allowed := e.rules.Policy.Lateness(c.Format.Source)
+		if allowed == 0 || c.Lag <= allowed || c.Last == e.late[c.Format.Name] {
+			continue
+		}
+		e.late[c.Format.Name] = c.Last
+		e.d.note(note.Note{Kind: note.Late, Time: now.UTC(), Sensor: c.Format.Name, Reason: fmt.Sprintf("records come %v after they were written, and %v are allowed for", c.Lag.Round(time.Second), allowed)})
 	}
 }
 
