@@ -73,7 +73,7 @@ func TestAFloodIsToldAsOne(t *testing.T) {
 
 func TestTheGuardIsBounded(t *testing.T) {
 	g := newGuard("broken {")
-	for n := range 2 * maxGuarded {
+	for n := range maxGuarded + 200 {
 		f := onOwner("host", fmt.Sprint("image-", n))
 		f.Scope = fmt.Sprint("scope-", n)
 		g.weigh(f, noon.Add(time.Duration(n)))
