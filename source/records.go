@@ -80,6 +80,9 @@ func ReadRecords(r io.Reader, opt RecordsOptions) (*Records, error) {
 		if f.Framing != Lines || !rec.isHead(line) {
 			break
 		}
+		if bytes.HasPrefix(line, []byte("#open")) {
+			continue // Zeek's time of a file's beginning, which would make every head another
+		}
 		rec.head = append(append(rec.head, line...), '\n')
 	}
 	return rec, nil

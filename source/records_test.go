@@ -12,13 +12,14 @@ import (
 // TestReadRecords: an object is cut as a file is, its head set apart, and JSON
 // over many lines is one.
 func TestReadRecords(t *testing.T) {
+	zeek := words("#")
 	lists := words("{")
 	lists.Framing = JSONLists
 	columns := words("v")
 	columns.Head = func(line []byte) bool { return bytes.HasPrefix(line, []byte("version")) }
 	whole := words("!")
 	whole.Framing = Whole
-	formats := []*Format{words("a"), lists, columns, whole}
+	formats := []*Format{words("a"), zeek, lists, columns, whole}
 	long := `{"x":"` + strings.Repeat("x", MaxRecord) + `"}`
 	for name, c := range map[string]struct {
 		text, head string
@@ -32,6 +33,7 @@ func TestReadRecords(t *testing.T) {
 		"a list":         {text: "{\"Records\":[\n {\"a\":1},\n {\"b\":\n  2}]}\n", want: []string{`{"a":1}`, "{\"b\":   2}"}},
 		"a value":        {text: "{\n \"digest\": 1\r\n}", want: []string{"{  \"digest\": 1  }"}},
 		"a head":         {text: "version x y\nv1\nversion x\nv2\n", head: "version x y\n", want: []string{"v1", "version x", "v2"}},
+		"a zeek's head":  {text: "#fields\ta\n#open\t2026\n#types\n\na1\n#close\n", head: "#fields\ta\n#types\n", want: []string{"a1", "#close"}},
 		"only a head":    {text: "version x y\n", head: "version x y\n"},
 		"nothing":        {text: " \n", err: ErrEmpty},
 		"nothing packed": {text: string(gz(t, "")), err: ErrEmpty},
