@@ -71,8 +71,8 @@ func Take(out Recorder, o Object, lane Lane) error {
 	}
 }
 
-// MaxLanes bounds the lanes of one sensor: each is a file. Heads and places are
-// written by others.
+// MaxLanes bounds the lanes of one sensor: each is a file, and heads and places
+// are written by others.
 const MaxLanes = 200
 
 // Lanes finds the lanes of one sensor that reads what others have put
@@ -80,28 +80,43 @@ const MaxLanes = 200
 // Safe for concurrent use.
 type Lanes struct {
 	name  string
+	place event.Place
 	mu    sync.Mutex
 	known map[string]bool
 }
 
-// NewLanes makes the lanes of a sensor, whose name begins theirs.
-func NewLanes(name string) *Lanes { return &Lanes{name: name, known: map[string]bool{}} }
+// NewLanes makes the lanes of a sensor, whose name begins theirs. Its records
+// are from a place unless something else is known of them.
+func NewLanes(name string, place event.Place) *Lanes {
+	return &Lanes{name: name, place: place, known: map[string]bool{}}
+}
 
-// Lane is the lane of an object. It fails with ErrUnfit if there are too many.
+// Lane is the lane of an object from a place, the sensor's own if that is zero.
+// Half of the lanes are for places: what comes from further ones is said to be
+// from the sensor's own, as nearly all records tell theirs themselves. It fails
+// with ErrUnfit if there are too many heads.
 func (l *Lanes) Lane(o Object, at event.Place) (Lane, error) {
-	lane := Lane{Name: l.name, Format: o.Format(), Head: o.Head(), Place: at}
-	if key := strings.TrimSuffix(lane.Head, "\n") + "\x00" + at.String(); lane.Head != "" || !at.IsZero() {
-		sum := sha256.Sum256([]byte(key))
-		lane.Name += "-" + hex.EncodeToString(sum[:4])
-	}
-	key := lane.Format + "@" + lane.Name
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	at = at.Or(l.place)
+	lane, key := l.named(o, at)
+	if !l.known[key] && at != l.place && len(l.known) >= MaxLanes/2 {
+		lane, key = l.named(o, l.place)
+	}
 	if !l.known[key] && len(l.known) >= MaxLanes {
-		return Lane{}, fmt.Errorf("%w: more than %d different heads and places", ErrUnfit, MaxLanes)
+		return Lane{}, fmt.Errorf("%w: more than %d different heads", ErrUnfit, MaxLanes/2)
 	}
 	l.known[key] = true
 	return lane, nil
+}
+
+func (l *Lanes) named(o Object, at event.Place) (lane Lane, key string) {
+	lane = Lane{Name: l.name, Format: o.Format(), Head: o.Head(), Place: at}
+	if lane.Head != "" || at != l.place {
+		sum := sha256.Sum256([]byte(lane.Head + "\x00" + at.String()))
+		lane.Name += "-" + hex.EncodeToString(sum[:4])
+	}
+	return lane, lane.Format + "@" + lane.Name
 }
 
 // Once tells losses, each text once: what others wrote and cannot be read comes

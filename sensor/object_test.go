@@ -45,24 +45,36 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// Others cannot make a sensor write any number of files.
+// Others cannot make a sensor write any number of files, and what comes from
+// many places is not refused.
 func TestLanes(t *testing.T) {
-	lanes := sensor.NewLanes("s3")
-	plain, err := lanes.Lane(&records{}, event.Place{})
-	if err != nil || plain.Name != "s3" {
-		t.Errorf("%+v, %v", plain, err)
-	}
-	for i := range sensor.MaxLanes - 1 {
-		if _, err := lanes.Lane(&records{head: fmt.Sprint(i)}, event.Place{}); err != nil {
+	own := event.Place{Account: "own"}
+	lanes := sensor.NewLanes("s3", own)
+	lane := func(head string, at event.Place) sensor.Lane {
+		t.Helper()
+		l, err := lanes.Lane(&records{head: head}, at)
+		if err != nil {
 			t.Fatal(err)
 		}
+		return l
+	}
+	if l := lane("", event.Place{}); l.Name != "s3" || l.Place != own {
+		t.Errorf("%+v", l)
+	}
+	names := map[string]bool{}
+	for i := range 2 * sensor.MaxLanes {
+		names[lane("", event.Place{Account: fmt.Sprint(i)}).Name] = true
+	}
+	if !names["s3"] || len(names) != sensor.MaxLanes/2 {
+		t.Errorf("%d lanes of places", len(names))
+	}
+	for i := range sensor.MaxLanes / 2 {
+		lane(fmt.Sprint(i), event.Place{})
 	}
 	if _, err := lanes.Lane(&records{head: "one more"}, event.Place{}); !errors.Is(err, sensor.ErrUnfit) {
 		t.Errorf("%v", err)
 	}
-	if _, err := lanes.Lane(&records{head: "7"}, event.Place{}); err != nil {
-		t.Error(err)
-	}
+	lane("7", event.Place{})
 }
 
 func TestOnce(t *testing.T) {

@@ -88,7 +88,7 @@ func (s *Sensor) Watch(ctx context.Context, out sensor.Recorder) error {
 	// What was delivered and is not recorded when ending is given back at once;
 	// else it would come only when its time to be acknowledged is over.
 	from.ReceiveSettings.ShutdownOptions = &pubsub.ShutdownOptions{Behavior: pubsub.ShutdownBehaviorNackImmediately, Timeout: giveBack}
-	r := &receiver{out: out, open: s.opt.Open, lanes: sensor.NewLanes(s.opt.Name), place: s.opt.Place}
+	r := &receiver{out: out, open: s.opt.Open, lanes: sensor.NewLanes(s.opt.Name, s.opt.Place)}
 	settled := time.AfterFunc(s.opt.Settled, out.Ready)
 	defer settled.Stop()
 	err = from.Receive(ctx, func(_ context.Context, m *pubsub.Message) {
@@ -124,7 +124,6 @@ type receiver struct {
 	out   sensor.Recorder
 	open  sensor.Opener
 	lanes *sensor.Lanes
-	place event.Place
 }
 
 // receive records a message and acknowledges it. One that nobody will ever be
@@ -153,7 +152,7 @@ func (r *receiver) record(data []byte) error {
 	if err != nil {
 		return err
 	}
-	lane, err := r.lanes.Lane(o, r.place)
+	lane, err := r.lanes.Lane(o, event.Place{})
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -89,8 +90,11 @@ func (q *queue) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case missing:
 		fail("QueueDoesNotExist")
 	case action == "ReceiveMessage":
-		if in.WaitTimeSeconds > 0 && len(q.receive(0)) == 0 {
+		if in.WaitTimeSeconds > 0 && !q.due() {
 			time.Sleep(20 * time.Millisecond)
+		}
+		if r.Context().Err() != nil {
+			return // or messages would be hidden that nobody has
 		}
 		q.mu.Lock()
 		defer q.mu.Unlock()
@@ -103,16 +107,10 @@ func (q *queue) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (q *queue) receive(int) []*queued {
+func (q *queue) due() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var due []*queued
-	for _, m := range q.messages {
-		if m.hidden.Before(time.Now()) {
-			due = append(due, m)
-		}
-	}
-	return due
+	return slices.ContainsFunc(q.messages, func(m *queued) bool { return m.hidden.Before(time.Now()) })
 }
 
 func (q *queue) receiveLocked(visibility int) []map[string]any {

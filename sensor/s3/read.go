@@ -59,7 +59,7 @@ func (w *watch) take(key string, body io.Reader) error {
 	if err != nil {
 		return err
 	}
-	lane, err := w.lanes.Lane(o, w.place(key))
+	lane, err := w.lanes.Lane(o, place(key))
 	if err != nil {
 		return err
 	}
@@ -75,13 +75,12 @@ func (w *watch) take(key string, body io.Reader) error {
 // files", "Flow log files").
 var keyPlace = regexp.MustCompile(`(?:^|/)AWSLogs/(?:o-[a-z0-9]{10,32}/)?([0-9]{12})/[A-Za-z0-9_-]+/(?:([a-z]{2}(?:-[a-z]+)+-[0-9]{1,2})/)?`)
 
-// place is where an object's records are from.
-func (w *watch) place(key string) event.Place {
-	at := w.opt.Place
+// place is where an object's records are from, as far as its key says that.
+func place(key string) event.Place {
 	if m := keyPlace.FindStringSubmatch(key); m != nil {
-		at = event.Place{Account: m[1], Region: m[2]}.Or(at)
+		return event.Place{Account: m[1], Region: m[2]}
 	}
-	return at
+	return event.Place{}
 }
 
 // maxDone bounds the objects that are remembered: a queue announces some

@@ -111,7 +111,7 @@ type watch struct {
 
 // Watch implements sensor.Sensor.
 func (s *Sensor) Watch(ctx context.Context, out sensor.Recorder) error {
-	w := &watch{opt: s.opt, out: out, once: &sensor.Once{Out: out}, lanes: sensor.NewLanes(s.opt.Name), done: map[string]bool{}}
+	w := &watch{opt: s.opt, out: out, once: &sensor.Once{Out: out}, lanes: sensor.NewLanes(s.opt.Name, s.opt.Place), done: map[string]bool{}}
 	err := w.connect(ctx)
 	switch {
 	case err != nil:

@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"tidewaiter/event"
 	"tidewaiter/sensor"
 )
 
@@ -43,7 +44,7 @@ type packedResult struct {
 }
 
 func newPacked(w *watching) *packed {
-	p := &packed{w: w, lanes: sensor.NewLanes(w.opt.Name), files: map[string]*packedFile{}, read: map[position]time.Time{}, one: make(chan packedResult, 1)}
+	p := &packed{w: w, lanes: sensor.NewLanes(w.opt.Name, w.opt.Place), files: map[string]*packedFile{}, read: map[position]time.Time{}, one: make(chan packedResult, 1)}
 	for path, at := range w.kept {
 		if at.Changed != 0 {
 			p.read[at] = time.Time{}
@@ -171,7 +172,7 @@ func (p *packed) take(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	lane, err := p.lanes.Lane(o, p.w.opt.Place)
+	lane, err := p.lanes.Lane(o, event.Place{})
 	if err != nil {
 		return err
 	}
