@@ -162,7 +162,7 @@ func sensors(s SensorSettings) ([]sensor.Sensor, error) {
 	}
 	for i, f := range s.Files {
 		one, err := tail.New(tail.Options{
-			Name: fmt.Sprintf("files-%d", i+1), Patterns: f.Paths, Format: formatOf(f.Format), Whole: whole,
+			Name: fmt.Sprintf("files-%d", i+1), Patterns: f.Paths, Format: formatOf(f.Format), Whole: whole, Open: Opener(f.Format),
 			Place: event.Place{Account: f.Account, Region: f.Region, Cluster: f.Cluster, Host: f.Host, Network: f.Network},
 		})
 		if err != nil {
@@ -170,7 +170,7 @@ func sensors(s SensorSettings) ([]sensor.Sensor, error) {
 		}
 		all = append(all, one)
 	}
-	return all, nil
+	return append(all, s.clouds()...), nil
 }
 
 // formatOf tells a file's format: the one that is given, or by content.
