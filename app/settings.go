@@ -73,6 +73,10 @@ type SensorSettings struct {
 	Receive ReceiveSettings `yaml:"receive"`
 	// Files are log files to follow.
 	Files []FileSettings `yaml:"files"`
+	// S3, PubSub and EventHubs are where clouds put their trails.
+	S3        []S3Settings        `yaml:"s3"`
+	PubSub    []PubSubSettings    `yaml:"pubsub"`
+	EventHubs []EventHubsSettings `yaml:"eventhubs"`
 }
 
 // Switch says whether something is watched; as Defaults says if that is not said.
@@ -216,6 +220,7 @@ func (s *Settings) check(data []byte) error {
 	}
 	s.checkKubernetes(fault)
 	s.checkReceive(fault)
+	s.Sensors.checkClouds(names, fault)
 	configured.Check(s.Sinks, func(err error, path ...any) {
 		line := configured.Line(data, append([]any{"sinks"}, path...)...)
 		faults = append(faults, &strictyaml.Fault{File: s.File, Line: line, Err: err})

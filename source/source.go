@@ -28,6 +28,9 @@ type Format struct {
 	// Sniff tells from the first lines of an input how sure it is that this is
 	// the format: 0 not at all, 100 certain. Only content counts, never a name.
 	Sniff func(head Sample) int
+	// Head reports whether a line at an input's beginning says how those after it
+	// are read; nil if such lines begin with '#'.
+	Head func(line []byte) bool
 	// New makes a decoder that writes to out.
 	New func(out *Output) Decoder
 }

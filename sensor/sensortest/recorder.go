@@ -6,8 +6,10 @@ package sensortest
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -134,4 +136,26 @@ func (r *Recorder) Until(t testing.TB, what string, so func() bool) {
 		}
 	}
 	t.Fatalf("not within ten seconds: %s; losses %q", what, r.Losses())
+}
+
+// All are the lines of all lanes so far, lane by lane.
+func (r *Recorder) All() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(r.lanes)) {
+		all = append(all, r.lanes[name].lines...)
+	}
+	return all
+}
+
+// Lanes are those that something was recorded in, by name.
+func (r *Recorder) Lanes() []sensor.Lane {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []sensor.Lane
+	for _, name := range slices.Sorted(maps.Keys(r.lanes)) {
+		all = append(all, r.lanes[name].Lane)
+	}
+	return all
 }

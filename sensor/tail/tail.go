@@ -41,10 +41,15 @@ type Options struct {
 	// without parting records that belong together; what it holds back is given
 	// with what follows, or when nothing follows. nil holds nothing back.
 	Whole func(format string, lines []byte) int
+	// Open opens files that are packed: they are not followed, but read as a
+	// whole once nothing has changed them for a while. nil passes over them.
+	Open sensor.Opener
 	// Place is where the files' records are from, if not from this host.
 	Place event.Place
 	// Every is how often files are looked at; 100 ms if 0.
 	Every time.Duration
+	// Still is how long a packed file must not have changed; 2 s if 0.
+	Still time.Duration
 }
 
 const (
@@ -77,6 +82,9 @@ func New(opt Options) (*Sensor, error) {
 	if opt.Every == 0 {
 		opt.Every = 100 * time.Millisecond
 	}
+	if opt.Still == 0 {
+		opt.Still = 2 * time.Second
+	}
 	for _, p := range opt.Patterns {
 		if !filepath.IsAbs(p) || !doublestar.ValidatePattern(p) {
 			return nil, fmt.Errorf("%q is no pattern of absolute paths such as /var/log/audit/audit.log or /var/log/zeek/**/*.log", p)
@@ -93,6 +101,10 @@ type position struct {
 	Dev    uint64 `json:"dev"`
 	Ino    uint64 `json:"ino"`
 	Offset int64  `json:"offset"`
+	// Size and Changed, in Unix nanoseconds, are those of a packed file that was
+	// read.
+	Size    int64 `json:"size,omitempty"`
+	Changed int64 `json:"changed,omitempty"`
 }
 
 // watching is one run of Watch.
@@ -104,6 +116,7 @@ type watching struct {
 	told   map[string]bool      // paths of which a fault was told
 	moved  bool                 // something was read since the last mark
 	listed time.Time
+	packed *packed
 }
 
 // Watch implements sensor.Sensor.
@@ -114,13 +127,16 @@ func (s *Sensor) Watch(ctx context.Context, out sensor.Recorder) error {
 			return fmt.Errorf("where to go on cannot be read: %w", err)
 		}
 	}
+	w.packed = newPacked(w)
 	defer w.close()
+	defer w.packed.end(ctx)
 	tick := time.NewTicker(s.opt.Every)
 	defer tick.Stop()
 	for first := true; ; first = false {
 		for busy := true; busy && ctx.Err() == nil; {
 			busy = w.round(time.Now())
 		}
+		w.packed.step(ctx, time.Now())
 		if first {
 			out.Ready()
 		}
@@ -170,7 +186,7 @@ func (w *watching) list() {
 		}
 		slices.Sort(paths)
 		for _, path := range paths {
-			if w.files[path] != nil {
+			if w.files[path] != nil || w.packed.listed(path, w.listed) {
 				continue
 			}
 			if len(w.files) == MaxFiles {
@@ -247,6 +263,7 @@ func (w *watching) mark() {
 	for path, p := range w.kept { // may come back
 		at[path] = p
 	}
+	w.packed.mark(at)
 	for path, f := range w.files {
 		p := f.at
 		p.Offset -= int64(len(f.part))

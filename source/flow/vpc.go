@@ -29,6 +29,9 @@ func VPCFlow() *source.Format {
 		Source:  event.VPCFlow,
 		Framing: source.Lines,
 		Sniff:   sniffVPC,
+		Head: func(line []byte) bool {
+			return mayBeHeader(line) && vpcHeader(strings.Fields(string(line))) != nil
+		},
 		New: func(out *source.Output) source.Decoder {
 			return &vpcDecoder{vpcPairs: newVPCPairs(out), columns: vpcColumns(vpcDefault)}
 		},
