@@ -16,8 +16,8 @@ type request struct {
 }
 
 const (
-	// statusTime is for how long an answer is waited for. A build is answered
-	// when it has begun.
+	// statusTime is for how long an answer is waited for. A build is answered with
+	// the first words that it says: a quiet one when it is over.
 	statusTime = 2 * time.Second
 	// maxRequests bounds the requests of one connection that wait.
 	maxRequests = 16
