@@ -90,8 +90,10 @@ func follow(ctx context.Context, c *capture, out sensor.Recorder) error {
 		if r.waits() || dirty {
 			until = time.Now().Add(tickEvery)
 		}
+		came := 0
 		err := c.read(ctx, until, func(data []byte, from meta) {
 			dirty = true
+			came++
 			if p.parse(data, from) {
 				r.packet(&p)
 			}
@@ -110,7 +112,7 @@ func follow(ctx context.Context, c *capture, out sensor.Recorder) error {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 		case err != nil:
 			return fmt.Errorf("read packets: %w", err)
-		default:
+		case came < maxAtOnce:
 			time.Sleep(gather)
 		}
 	}
