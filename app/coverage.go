@@ -14,6 +14,8 @@ import (
 	"tidewaiter/coverage"
 	"tidewaiter/daemon"
 	"tidewaiter/event"
+	"tidewaiter/evidence"
+	"tidewaiter/sensor/wire"
 )
 
 // Coverage is what can be seen on this host.
@@ -87,26 +89,41 @@ var gives = map[string][]event.Source{
 	"containerd": {event.Containerd},
 	"ebpf":       {event.Kernel},
 	"conntrack":  {event.Conntrack},
+	"wire":       {event.Zeek},
 	"audit":      {event.Auditd},
 }
+
+// givesOnly are the kinds of facts that a sensor tells whose records have the
+// form of another tool's, which tells more; formatsOnly the formats of these.
+var (
+	givesOnly   = map[string][]evidence.Kind{"wire": {evidence.Lookup, evidence.Request, evidence.Build}}
+	formatsOnly = map[string][]string{"wire": wire.Formats()}
+)
 
 // watchers are the sensors, and beside them the formats that something was read
 // of: of files and of what others send it is not known before.
 func watchers(sensors []api.Sensor, formats []api.Format) []coverage.Watcher {
 	var all []coverage.Watcher
 	known := map[event.Source]bool{event.Tidewaiter: true}
+	var own []string // formats of records that sensors gave
 	for _, s := range sensors {
-		w := coverage.Watcher{Name: s.Name, Watches: s.Condition == string(daemon.Watching), Fault: s.Fault, Mend: s.Mend, Sources: gives[s.Name]}
+		w := coverage.Watcher{Name: s.Name, Watches: s.Condition == string(daemon.Watching), Fault: s.Fault, Mend: s.Mend, Sources: gives[s.Name], Kinds: givesOnly[s.Name]}
 		for _, o := range s.Without {
 			w.Without = append(w.Without, coverage.Without(o))
 		}
+		if w.Watches {
+			own = append(own, formatsOnly[s.Name]...)
+		}
 		for _, one := range w.Sources {
+			if len(w.Kinds) > 0 {
+				continue // the other tool's own records may come, too
+			}
 			known[one] = known[one] || w.Watches
 		}
 		all = append(all, w)
 	}
 	for _, f := range formats {
-		if s := event.Source(f.Source); f.Events > 0 && !known[s] {
+		if s := event.Source(f.Source); f.Events > 0 && !known[s] && !slices.Contains(own, f.Name) {
 			known[s] = true
 			all = append(all, coverage.Watcher{Name: f.Name, Watches: true, Sources: []event.Source{s}})
 		}

@@ -20,6 +20,7 @@ import (
 	"tidewaiter/sensor/kubernetes"
 	"tidewaiter/sensor/receive"
 	"tidewaiter/sensor/tail"
+	"tidewaiter/sensor/wire"
 )
 
 // sensors makes the sensors that settings ask for. A new sensor is one line
@@ -37,6 +38,7 @@ func sensors(settings Settings) ([]sensor.Sensor, error) {
 		}},
 		{s.Kernel, func() (sensor.Sensor, error) { return kernel.New(kernel.Options{}), nil }},
 		{s.Conntrack.Switch, func() (sensor.Sensor, error) { return conntrack.New(conntrack.Options{NetNS: s.Conntrack.NetNS}), nil }},
+		{s.Wire.Switch, func() (sensor.Sensor, error) { return wire.New(wire.Options{NetNS: s.Wire.NetNS}), nil }},
 		{s.Audit.Switch, func() (sensor.Sensor, error) { return audit.New(auditOptions(s)) }},
 		{s.Journald, func() (sensor.Sensor, error) {
 			return journald.New(journald.Options{Units: journald.DefaultUnits, Host: settings.Host})

@@ -58,11 +58,13 @@ type SensorSettings struct {
 	// of this host is watched that can be.
 	Defaults *bool `yaml:"defaults"`
 	// Docker, Containerd, Kernel and Conntrack are this host's runtimes, its
-	// programs and connections by eBPF, and its network's connections.
+	// programs and connections by eBPF, and its network's connections; Wire is what
+	// its network says of names and of Docker's API.
 	Docker     DockerSettings     `yaml:"docker"`
 	Containerd ContainerdSettings `yaml:"containerd"`
 	Kernel     Switch             `yaml:"ebpf"`
 	Conntrack  ConntrackSettings  `yaml:"conntrack"`
+	Wire       WireSettings       `yaml:"wire"`
 	// Audit is Linux audit as the kernel tells it, Journald what the system's
 	// journal holds of runtimes and the kubelet.
 	Audit    AuditSettings `yaml:"audit"`
@@ -109,6 +111,13 @@ type ContainerdSettings struct {
 
 // ConntrackSettings say which network's connections are watched.
 type ConntrackSettings struct {
+	Switch `yaml:",inline"`
+	// NetNS is the file of a network namespace, this process's own if empty.
+	NetNS string `yaml:"netns"`
+}
+
+// WireSettings say which network's packets are read.
+type WireSettings struct {
 	Switch `yaml:",inline"`
 	// NetNS is the file of a network namespace, this process's own if empty.
 	NetNS string `yaml:"netns"`

@@ -20,6 +20,9 @@ type Watcher struct {
 	Watches     bool
 	Fault, Mend string
 	Sources     []event.Source
+	// Kinds are the kinds of facts that it tells, if those are not all that
+	// records of its sources can tell.
+	Kinds []evidence.Kind
 	// Without is what it does not see while it watches.
 	Without []Without
 }
@@ -59,6 +62,14 @@ type Leg struct {
 	Open    []string `json:"open,omitempty"`
 }
 
+// tells reports whether it tells a kind of facts when it works.
+func (w Watcher) tells(k evidence.Kind) bool {
+	if len(w.Kinds) > 0 && !slices.Contains(w.Kinds, k) {
+		return false
+	}
+	return slices.ContainsFunc(w.Sources, func(s event.Source) bool { return slices.Contains(tells[s], k) })
+}
+
 // Of tells what some watchers see of every analytic.
 func Of(lib *analytic.Library, watchers []Watcher) []Analytic {
 	var all []Analytic
@@ -67,7 +78,7 @@ func Of(lib *analytic.Library, watchers []Watcher) []Analytic {
 		for _, g := range d.Legs {
 			leg := Leg{Name: g.Name, Optional: g.Optional}
 			for _, w := range watchers {
-				if w.Watches && slices.ContainsFunc(w.Sources, func(s event.Source) bool { return slices.Contains(tells[s], g.Kind) }) {
+				if w.Watches && w.tells(g.Kind) {
 					leg.By = append(leg.By, w.Name)
 				}
 			}
@@ -148,11 +159,11 @@ var opens = map[evidence.Kind][]string{
 	evidence.Start:       {"Docker's or containerd's events (sensors docker, containerd)", "Kubernetes events"},
 	evidence.Command:     {"the kernel's programs (sensor ebpf: root, or CAP_BPF and CAP_PERFMON; a kernel with BTF)", "Linux audit with a rule for execve"},
 	evidence.Connection:  {"the kernel's connections (sensor ebpf)", "connection tracking (sensor conntrack: root, or CAP_NET_ADMIN)", "flow logs"},
-	evidence.Lookup:      {"DNS logs of Zeek, Suricata, Hubble, Route 53 or Google Cloud"},
+	evidence.Lookup:      {"questions on the wire (sensor wire: root, or CAP_NET_RAW)", "DNS logs of Zeek, Suricata, Hubble, Route 53 or Google Cloud"},
 	evidence.Write:       {"Linux audit with rules for files", "Tetragon or Tracee"},
-	evidence.Request:     {"HTTP and TLS logs of Zeek, Suricata or Hubble"},
+	evidence.Request:     {"what passes on the wire (sensor wire: root, or CAP_NET_RAW)", "HTTP and TLS logs of Zeek, Suricata or Hubble"},
 	evidence.Access:      {"the Kubernetes audit log (its webhook, or its file)"},
-	evidence.Build:       {"dockerd's own log with \"debug\": true in daemon.json", "HTTP logs of the Docker API's port", "the kernel's programs (sensor ebpf) for builders' command lines"},
+	evidence.Build:       {"dockerd's own log with \"debug\": true in daemon.json", "calls of the Docker API's port (sensor wire)", "HTTP logs of that port", "the kernel's programs (sensor ebpf) for builders' command lines"},
 	evidence.Fetch:       {"connection tracking (sensor conntrack)", "the kernel's connections (sensor ebpf)"},
 	evidence.Publication: {"a registry's notifications"},
 	evidence.Launch:      {"CloudTrail, Google Cloud's audit logs or Azure's activity log"},
@@ -167,7 +178,7 @@ var opens = map[evidence.Kind][]string{
 func open(k evidence.Kind, watchers []Watcher) []string {
 	var out []string
 	for _, w := range watchers {
-		if !w.Watches && w.Mend != "" && slices.ContainsFunc(w.Sources, func(s event.Source) bool { return slices.Contains(tells[s], k) }) {
+		if !w.Watches && w.Mend != "" && w.tells(k) {
 			out = append(out, w.Name+": "+w.Mend)
 		}
 	}

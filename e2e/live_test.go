@@ -25,6 +25,7 @@ sensors:
   docker: {host: "unix://SOCKET"}
   containerd: {socket: CONTAINERD}
   conntrack: {netns: /run/netns/NETNS}
+  wire: {netns: /run/netns/NETNS}
   files:
     - {paths: [DOCKERD], format: dockerd-log}
 `
@@ -37,15 +38,21 @@ func watchLab(t *testing.T, l *lab, policy string) *watcher {
 // watchLabWith adds lines to the configuration.
 func watchLabWith(t *testing.T, l *lab, policy, more string) *watcher {
 	t.Helper()
-	if !strings.Contains(more, "listen:") {
-		more += "listen: \"off\"\n"
+	return watchLabAs(t, l, policy, liveConfig+more)
+}
+
+// watchLabAs watches with a configuration of its own.
+func watchLabAs(t *testing.T, l *lab, policy, config string) *watcher {
+	t.Helper()
+	if !strings.Contains(config, "listen:") {
+		config += "listen: \"off\"\n"
 	}
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w := newWatcher(t, strings.NewReplacer("POLICY", file, "SOCKET", l.socket, "CONTAINERD", filepath.Join(l.dir, "containerd.sock"),
-		"NETNS", l.host, "DOCKERD", filepath.Join(l.dir, "dockerd.out")).Replace(liveConfig)+more)
+		"NETNS", l.host, "DOCKERD", filepath.Join(l.dir, "dockerd.out")).Replace(config))
 	w.policy = file
 	w.start("--log-format", "json")
 	l.wait("the daemon's sensors", func() bool {

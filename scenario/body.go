@@ -76,7 +76,7 @@ func sources() []event.Source {
 	return []event.Source{event.Docker, event.Dockerd, event.DockerAuthz, event.Inspect, event.Containerd, event.Auditd, event.Conntrack, event.Zeek, event.Suricata, event.Hubble, event.CRI,
 		event.Kubelet, event.KubeAudit, event.KubeEvents, event.Tetragon, event.Tracee, event.Falco, event.ECS, event.OCSF, event.Kernel, event.Laurel, event.Registry,
 		event.CloudTrail, event.EC2, event.GCPAudit, event.Azure, event.VPCFlow, event.GCPFlow, event.AzureFlow, event.NetFlow, event.Route53, event.GCPDNS,
-		event.CloudInit, event.UserDump, event.GuestAgent, event.Sysmon, event.Inventory, event.JSON}
+		event.CloudInit, event.UserDump, event.GuestAgent, event.Sysmon, event.Inventory, event.Tidewaiter, event.JSON}
 }
 
 func texts[T ~string](list ...T) []string {

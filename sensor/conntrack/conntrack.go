@@ -13,7 +13,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -184,7 +183,7 @@ type settings struct{ timestamps bool }
 // own), and tells of them.
 func ask(ns int) (settings, error) {
 	var events, timestamps []byte
-	err := inside(ns, func() (err error) {
+	err := sensor.InNetNS(ns, func() (err error) {
 		events, err = os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_events")
 		// Older kernels are built without it.
 		timestamps, _ = os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_timestamp")
@@ -199,34 +198,6 @@ func ask(ns int) (settings, error) {
 		return settings{}, &sensor.Lack{What: "the kernel does not tell of connections", Mend: "sysctl net.netfilter.nf_conntrack_events=1"}
 	}
 	return settings{timestamps: strings.TrimSpace(string(timestamps)) == "1"}, nil
-}
-
-// inside calls a function in a namespace: /proc/sys/net is that of the thread's.
-// The thread goes back afterwards. It must not end, as what was started by it
-// may end with it (PR_SET_PDEATHSIG); only where it cannot go back it has to.
-func inside(ns int, call func() error) error {
-	if ns == 0 {
-		return call()
-	}
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		own, err := os.Open("/proc/thread-self/ns/net")
-		if err != nil {
-			runtime.UnlockOSThread()
-			done <- err
-			return
-		}
-		defer own.Close()
-		if err = unix.Setns(ns, unix.CLONE_NEWNET); err == nil {
-			err = call()
-		}
-		done <- err
-		if unix.Setns(int(own.Fd()), unix.CLONE_NEWNET) == nil {
-			runtime.UnlockOSThread()
-		}
-	}()
-	return <-done
 }
 
 // lacking tells a missing permission or part of the kernel from other errors.
