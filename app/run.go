@@ -10,7 +10,10 @@ import (
 	"tidewaiter/api"
 	"tidewaiter/daemon"
 	"tidewaiter/detections"
+	"tidewaiter/journal"
 	"tidewaiter/policy"
+	"tidewaiter/sensor"
+	"tidewaiter/sensor/wire"
 	"tidewaiter/sink/configured"
 	"tidewaiter/sink/file"
 	"tidewaiter/source"
@@ -91,7 +94,7 @@ func newDaemon(s Settings, version string, log *slog.Logger) (*daemon.Daemon, er
 		return nil, err
 	}
 	opt := daemon.Options{
-		Data: s.Data, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(), Redact: redactions(),
+		Data: s.Data, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(), Redact: redactions(), Prompt: prompt(),
 		Journal: size, Keep: s.keep(), Version: version, Log: log,
 	}
 	if opt.Sensors, err = sensors(s); err != nil {
@@ -149,6 +152,16 @@ func formatOf(name string) func([]byte) string {
 		}
 		return ""
 	}
+}
+
+// prompt are the lanes of our own sensors that write in the form of a sensor whose
+// records come later.
+func prompt() map[string]bool {
+	lanes := map[string]bool{}
+	for _, f := range wire.Formats() {
+		lanes[journal.FileName(sensor.Lane{Name: f, Format: f})] = true
+	}
+	return lanes
 }
 
 // redactions take out secrets that programs write into their own logs. Sensors

@@ -45,7 +45,10 @@ type Options struct {
 	Formats []*source.Format
 	// Redact takes secrets out of lines before they are recorded, by the name of
 	// their format.
-	Redact  map[string]func([]byte) []byte
+	Redact map[string]func([]byte) []byte
+	// Prompt are the lanes, by the names of their files, whose records come as
+	// they are written although their format is of a source that may be late.
+	Prompt  map[string]bool
 	Sensors []sensor.Sensor
 	Sinks   []Receiver
 	// Journal bounds the journal's bytes on disk; journal.DefaultSize if 0.

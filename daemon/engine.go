@@ -162,7 +162,11 @@ func (e *engine) take(it item) {
 		e.d.opt.Log.Warn("a record from the future is left out", "file", ev.Origin.File, "line", ev.Origin.Line(), "time", event.Unix(ev.RecordTime()))
 		return
 	}
-	e.sources[ev.Origin.Source] = true
+	if e.d.opt.Prompt[it.lane] {
+		e.sources[event.Tidewaiter] = true
+	} else {
+		e.sources[ev.Origin.Source] = true
+	}
 	e.clock.see(it.lane, ev.Observed, ev.RecordTime())
 	e.p.Apply(ev)
 	e.changed = true

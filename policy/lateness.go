@@ -18,7 +18,7 @@ func lateness() map[event.Source]time.Duration {
 	return map[event.Source]time.Duration{
 		event.Docker: 30 * time.Second, event.Dockerd: 30 * time.Second, event.DockerAuthz: 30 * time.Second, event.Containerd: 30 * time.Second, event.CRI: 30 * time.Second,
 		event.Auditd: 30 * time.Second, event.Laurel: 30 * time.Second, event.Tetragon: 30 * time.Second, event.Tracee: 30 * time.Second, event.Kernel: 30 * time.Second,
-		event.Conntrack: 30 * time.Second, event.Kubelet: 30 * time.Second,
+		event.Conntrack: 30 * time.Second, event.Tidewaiter: 30 * time.Second, event.Kubelet: 30 * time.Second,
 		event.Falco: 2 * time.Minute, event.ECS: 2 * time.Minute, event.OCSF: 15 * time.Minute,
 		event.KubeAudit: 10 * time.Minute, event.KubeEvents: 2 * time.Minute, event.Registry: 2 * time.Minute,
 		event.Zeek: 15 * time.Minute, event.Suricata: 15 * time.Minute, event.Hubble: 2 * time.Minute,
