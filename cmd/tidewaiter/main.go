@@ -94,7 +94,9 @@ connections), and each cloud machine from its image over launch and first boot
 to the same; joins these on one image identity within a window, and raises one
 finding with every leg's evidence. It executes MITRE ATT&CK's own detection
 strategies.`,
-		Example: `  tidewaiter hunt /var/log/collected/              look through recorded logs
+		Example: `  sudo tidewaiter coverage                         what can be seen on this host
+  sudo tidewaiter run --policy policy.yaml         find attacks while they happen
+  tidewaiter hunt /var/log/collected/              look through recorded logs
   tidewaiter hunt -o html /logs > hunt.html        the same as a page
   tidewaiter policy init > policy.yaml             write a policy to begin with
   tidewaiter hunt --policy policy.yaml /logs       hunt with it
