@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ import (
 	"tidewaiter/event"
 	"tidewaiter/finding"
 	"tidewaiter/policy"
+	"tidewaiter/sink"
+	"tidewaiter/sink/ecs"
 	"tidewaiter/sink/file"
 	"tidewaiter/sink/html"
 	"tidewaiter/sink/text"
@@ -64,6 +67,7 @@ Findings go to standard output, the account of what was read to standard error:
   html    one page that loads nothing from elsewhere, with each story drawn
   json    OCSF Detection Findings as one array, with the raw records
   ndjson  the same, one per line; "tidewaiter findings" reads both back
+  ecs     documents of the Elastic Common Schema, one per line
 
 Ctrl-C ends the reading and prints what the records until then give; a second
 one ends at once.
@@ -121,7 +125,7 @@ func (f *huntFlags) register(c *cobra.Command) {
 }
 
 // outputs are the forms that findings are printed in.
-var outputs = []string{"table", "html", "json", "ndjson"}
+var outputs = []string{"table", "html", "json", "ndjson", "ecs"}
 
 // severities that flags name.
 type thresholds struct{ failOn, minimum analytic.Severity }
@@ -212,6 +216,8 @@ func report(c *cobra.Command, f huntFlags, t thresholds, r *app.Report) error {
 		err = writeJSON(out, shown, r)
 	case "ndjson":
 		err = writeNDJSON(out, shown, r)
+	case "ecs":
+		err = writeECS(out, shown, r, f.at)
 	case "html":
 		err = huntPage(f, t, shown, r).Write(out)
 	default:
@@ -289,6 +295,30 @@ func writeNDJSON(out io.Writer, fs []finding.Finding, r *app.Report) error {
 	enc.SetEscapeHTML(false)
 	for i := range fs {
 		if err := enc.Encode(fs[i].OCSF(r.Raw, version())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeECS prints one document per line, as the sink for Elasticsearch does.
+func writeECS(out io.Writer, fs []finding.Finding, r *app.Report, at time.Time) error {
+	enc := json.NewEncoder(out)
+	enc.SetEscapeHTML(false)
+	for i := range fs {
+		text, err := json.Marshal(fs[i].OCSF(r.Raw, version()))
+		if err != nil {
+			return err
+		}
+		told, err := finding.NewReader(bytes.NewReader(text), "hunt").Next()
+		if err != nil {
+			return err
+		}
+		doc, err := ecs.Of(sink.Notice{ID: fs[i].ID, Told: told, At: at, Version: version()})
+		if err != nil {
+			return err
+		}
+		if err := enc.Encode(doc); err != nil {
 			return err
 		}
 	}
