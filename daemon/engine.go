@@ -28,6 +28,9 @@ const (
 	tidyGrown  = 20_000  // or when so many events more are held
 	maxHeld    = 150_000 // events, while nothing can be let go of
 	lateEvery  = time.Minute
+	// maxFutureTold bounds the records from the future that are logged; all are
+	// counted.
+	maxFutureTold = 20
 )
 
 // item is one event from the journal, or that a segment has ended.
@@ -158,8 +161,9 @@ func (e *engine) take(it item) {
 	}
 	ev := it.event
 	if ev.RecordTime() > ev.Observed+int64(stream.Ahead) {
-		e.d.account.future.Add(1)
-		e.d.opt.Log.Warn("a record from the future is left out", "file", ev.Origin.File, "line", ev.Origin.Line(), "time", event.Unix(ev.RecordTime()))
+		if n := e.d.account.future.Add(1); n <= maxFutureTold {
+			e.d.opt.Log.Warn("a record from the future is left out", "file", ev.Origin.File, "line", ev.Origin.Line(), "time", event.Unix(ev.RecordTime()))
+		}
 		return
 	}
 	if e.d.opt.Prompt[it.lane] {
