@@ -12,6 +12,7 @@ import (
 
 	"tidewaiter/analytic"
 	"tidewaiter/coverage"
+	"tidewaiter/daemon"
 	"tidewaiter/detections"
 	"tidewaiter/drill"
 	"tidewaiter/state"
@@ -76,9 +77,8 @@ func Drill(ctx context.Context, s Settings, o DrillOptions) (*drill.Report, erro
 	return r, errors.Join(err, failed)
 }
 
-// aliveFor is for how long a sensor of a running daemon says nothing at most: it
-// notes every second that it watches.
-const aliveFor = 10 * time.Second
+// aliveFor is for how long a sensor of a running daemon says nothing at most.
+const aliveFor = 2 * daemon.AliveEvery
 
 // alive reports whether a sensor of a running daemon watches. The status that it
 // serves may be off.

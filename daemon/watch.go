@@ -237,16 +237,16 @@ func (d *Daemon) note(n note.Note) {
 	}
 }
 
-// aliveEvery is how often is put by that sensors watch: a gap is told to have
+// AliveEvery is how often it is put by that sensors watch: a gap is told to have
 // begun by so much too early.
-const aliveEvery = 10 * time.Second
+const AliveEvery = 10 * time.Second
 
 // marks are the sensors' tokens that are not committed yet, and until when each
 // watched.
 func (d *Daemon) marks() map[string]string {
 	all := map[string]string{}
 	at := time.Now()
-	now, due := at.UTC().Format(time.RFC3339Nano), at.Sub(d.alive) >= aliveEvery
+	now, due := at.UTC().Format(time.RFC3339Nano), at.Sub(d.alive) >= AliveEvery
 	if due {
 		d.alive = at
 	}
