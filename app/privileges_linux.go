@@ -22,7 +22,8 @@ var needed = []int{
 // Confine gives up, in every thread and for good, the capabilities that watching
 // does not need, and gaining new ones by running programs. As another user than
 // root there is nothing to give up. elsewhere says that sensors watch in other
-// network namespaces, which takes CAP_SYS_ADMIN.
+// network namespaces, which takes CAP_SYS_ADMIN. It fails with ErrNotConfined, and
+// with what the system says.
 func Confine(elsewhere bool) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -34,7 +35,9 @@ func Confine(elsewhere bool) error {
 	if elsewhere {
 		keep |= 1 << unix.CAP_SYS_ADMIN
 	}
-	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
+	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno == syscall.ENOTSUP {
+		return ErrNotConfined
+	} else if errno != 0 {
 		return fmt.Errorf("give up gaining privileges: %w", errno)
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

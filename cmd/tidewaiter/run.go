@@ -98,7 +98,10 @@ func runDaemon(c *cobra.Command, f runFlags) error {
 		debug.SetGCPercent(gcPercent)
 	}
 	log := slog.New(logHandler(c.ErrOrStderr(), f))
-	if err := app.Confine(s.Elsewhere()); err != nil {
+	switch err := app.Confine(s.Elsewhere()); {
+	case errors.Is(err, app.ErrNotConfined):
+		log.Warn(err.Error())
+	case err != nil:
 		return failed(err)
 	}
 	service, err := app.NewService(f.settings, version(), log)
