@@ -18,7 +18,7 @@ import (
 const (
 	// flushEvery is how long a record can wait in the kernel's buffer: the
 	// reader is woken before only if much waits.
-	flushEvery = 50 * time.Millisecond
+	flushEvery = 100 * time.Millisecond
 	// countEvery is how often losses are told.
 	countEvery = time.Second
 	// batchBytes is how much is handed on at once.
