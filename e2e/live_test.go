@@ -139,6 +139,8 @@ func (l *lab) reset() {
 		exec.Command("/usr/bin/docker", append([]string{"-H", "unix://" + l.socket, "rmi", "-f"}, ids...)...).Run()
 	}
 	l.docker("builder", "prune", "-af")
+	// Who called over the network in the story before is no part of the next.
+	l.must("nsenter", "--net=/run/netns/"+l.host, "conntrack", "-F")
 }
 
 // story is something that happens on a host.
