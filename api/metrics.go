@@ -34,6 +34,7 @@ var (
 	duplicates     = describe("duplicate_events_total", "Deliveries of an event that was known.")
 	told           = describe("findings_told_total", "Findings told, by severity.", "severity")
 	heldBack       = describe("notices_held_back_total", "Notices not told one by one, because many others are like them.")
+	unkept         = describe("notices_dropped_total", "Notices dropped because the data directory took none for too long.")
 	journalBytes   = describe("journal_bytes", "Bytes of the journal.")
 	journalPending = describe("journal_pending_bytes", "Bytes that the disk has not taken.")
 	dataFault      = describe("data_fault", "1 if the data directory takes nothing.")
@@ -44,7 +45,7 @@ var (
 // Describe implements prometheus.Collector.
 func (collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{ready, sensorWatching, sensorRecords, sensorBytes, sensorLost, sensorDropped, sensorGaps, formatEvents, formatBad, formatLag,
-		future, held, dropped, duplicates, told, heldBack, journalBytes, journalPending, dataFault, outbox, failures} {
+		future, held, dropped, duplicates, told, heldBack, unkept, journalBytes, journalPending, dataFault, outbox, failures} {
 		out <- d
 	}
 }
@@ -83,6 +84,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 		count(told, s.Told[severity], severity)
 	}
 	count(heldBack, s.HeldBack)
+	count(unkept, s.Unkept)
 	gauge(journalBytes, float64(s.Journal.Bytes))
 	gauge(journalPending, float64(s.Journal.Pending))
 	gauge(dataFault, truth(s.Fault != ""))

@@ -266,7 +266,9 @@ func (s *Settings) place() event.Place {
 }
 
 // Elsewhere reports that sensors watch in another network namespace.
-func (s *Settings) Elsewhere() bool { return s.Sensors.Conntrack.NetNS != "" }
+func (s *Settings) Elsewhere() bool {
+	return s.Sensors.Conntrack.NetNS != "" || s.Sensors.Wire.NetNS != ""
+}
 
 // addrs are the host's own addresses: those that are given, or those of its
 // interfaces without the ones that every host has.

@@ -16,7 +16,7 @@ import (
 
 // account counts what the daemon did, for metrics and for people.
 type account struct {
-	future, heldBack atomic.Int64
+	future, heldBack, unkept atomic.Int64
 
 	mu       sync.Mutex
 	lanes    map[*lane]bool

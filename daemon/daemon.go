@@ -165,7 +165,7 @@ func (d *Daemon) restore() error {
 	if d.places, err = newPlaces(dir, d.opt.Host); err != nil {
 		return err
 	}
-	d.engine = &engine{d: d, known: known, guard: newGuard(guarded), in: make(chan item, ahead), ask: make(chan func()), rules: d.opt.Rules, stored: int64(len(c.Data)), since: time.Now()}
+	d.engine = newEngine(d, known, newGuard(guarded), int64(len(c.Data)))
 	if c.Data == nil {
 		d.engine.p = partition.New(d.engine.options())
 	} else if d.engine.p, err = partition.Restore(d.engine.options(), c.Data); err != nil {

@@ -72,6 +72,17 @@ type engine struct {
 // times are when things were done last.
 type times struct{ sync, tend, tidy, expire, late time.Time }
 
+// newEngine makes an engine without a partition. stored is the size of the last
+// checkpoint.
+func newEngine(d *Daemon, known map[string]state.Finding, g *guard, stored int64) *engine {
+	return &engine{
+		d: d, rules: d.opt.Rules, in: make(chan item, ahead), ask: make(chan func()),
+		known: known, guard: g, stored: stored, since: time.Now(),
+		updated: map[string]time.Time{}, rising: map[string]time.Time{},
+		open: map[string]int64{}, late: map[string]int64{}, sources: map[event.Source]bool{},
+	}
+}
+
 func (e *engine) options() partition.Options {
 	return partition.Options{Name: "local", Library: e.rules.Library, Policy: e.rules.Policy, Limits: e.d.opt.Limits, Hold: hold, Alone: true}
 }
@@ -120,8 +131,6 @@ func (d *Daemon) readSegment(s *journal.Segment) {
 
 // run judges until the journal has been read to its end.
 func (e *engine) run() {
-	e.sources, e.updated, e.rising = map[event.Source]bool{}, map[string]time.Time{}, map[string]time.Time{}
-	e.open, e.late = map[string]int64{}, map[string]int64{}
 	e.begun = time.Now()
 	e.caughtUp = e.d.journal.Behind() == 0
 	tick := time.NewTicker(syncEvery)

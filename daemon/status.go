@@ -29,6 +29,8 @@ type Status struct {
 	// HeldBack is how many notices were not told one by one, because many others
 	// are like them.
 	HeldBack int64
+	// Unkept is how many notices were dropped because the disk took none.
+	Unkept int64
 	// Told is how many findings were told, by severity.
 	Told map[string]int64
 }
@@ -53,7 +55,7 @@ type lesser interface{ Lacks() []*sensor.Lack }
 
 // Status tells how the daemon is.
 func (d *Daemon) Status() Status {
-	s := Status{Host: d.opt.Host.Place.Host, Version: d.opt.Version, Sensors: d.Sensors(), Formats: d.account.read(), Future: d.account.future.Load(), HeldBack: d.account.heldBack.Load()}
+	s := Status{Host: d.opt.Host.Place.Host, Version: d.opt.Version, Sensors: d.Sensors(), Formats: d.account.read(), Future: d.account.future.Load(), HeldBack: d.account.heldBack.Load(), Unkept: d.account.unkept.Load()}
 	s.CaughtUp = d.journal.CaughtUp()
 	s.Journal.Pending, _ = d.journal.Fault()
 	s.Journal.Bytes, s.Journal.Epoch = d.journal.Size(), d.journal.Epoch()

@@ -134,7 +134,7 @@ func (e *engine) write(f *finding.Finding, raw finding.Raw, now time.Time) {
 	default:
 		delete(e.rising, f.ID)
 		row.Told = row.Severity
-		e.notify(f, raw, now)
+		e.notify(f, text, raw, now)
 	}
 	row.JSON = nil
 	e.known[f.ID] = row
@@ -144,33 +144,34 @@ func (e *engine) write(f *finding.Finding, raw finding.Raw, now time.Time) {
 
 // notify puts a finding, or what stands for many like it, into the outbox of
 // every sink that wants to hear of it. The file in the data directory has all.
-func (e *engine) notify(f *finding.Finding, raw finding.Raw, now time.Time) {
+func (e *engine) notify(f *finding.Finding, text []byte, raw finding.Raw, now time.Time) {
 	e.d.opt.Log.Log(context.Background(), level(f.Severity), "finding", "severity", f.Severity.String(), "id", f.ID, "title", f.Title)
 	e.d.account.found(f.Severity)
-	told := e.guard.weigh(f, now)
-	for _, r := range e.d.opt.Sinks {
-		one := told
-		if r.All {
-			one = f
-		}
-		if one == nil || one.Severity < r.Least {
-			continue
-		}
-		text, err := json.Marshal(one.OCSF(raw, e.d.opt.Version))
-		if err != nil {
-			e.d.opt.Log.Error("a finding cannot be written", "finding", f.ID, "error", err)
+	told, toldText := e.guard.weigh(f, now), text
+	if told != nil && told != f {
+		var err error
+		if toldText, err = json.Marshal(told.OCSF(raw, e.d.opt.Version)); err != nil {
+			e.d.opt.Log.Error("a finding cannot be written", "finding", told.ID, "error", err)
 			return
 		}
-		id := event.NewID("notice", one.ID, one.Severity.String())
-		e.pending.Notices = append(e.pending.Notices, state.Notice{Sink: r.Name, ID: id.String(), Finding: one.ID, Severity: int(one.Severity), JSON: text})
+	}
+	for _, r := range e.d.opt.Sinks {
+		one, as := told, toldText
+		if r.All {
+			one, as = f, text
+		}
+		if one != nil && one.Severity >= r.Least {
+			id := event.NewID("notice", one.ID, one.Severity.String())
+			e.pending.Notices = append(e.pending.Notices, state.Notice{Sink: r.Name, ID: id.String(), Finding: one.ID, Severity: int(one.Severity), JSON: as})
+		}
 	}
 }
 
 // guardFact is the name under which the guard is kept.
 const guardFact = "guard"
 
-// maxPending bounds the findings that wait for the store. Beyond it the first
-// of them are put together with the last.
+// maxPending bounds the findings that wait for the store, beyond which the first
+// of them are put together with the last, and the notices.
 const maxPending = 10_000
 
 // commit writes what is pending. It reports whether that was taken; what was
@@ -178,6 +179,9 @@ const maxPending = 10_000
 func (e *engine) commit(now time.Time) bool {
 	c := &e.pending
 	c.Marks = e.d.marks()
+	if waits, _ := e.d.journal.Fault(); waits > 0 {
+		c.Marks = nil // what was recorded before them is only in memory
+	}
 	if text := e.guard.text(); text != "" {
 		c.Facts = map[string]string{guardFact: text}
 	}
@@ -194,6 +198,7 @@ func (e *engine) commit(now time.Time) bool {
 	if err := e.d.store.Commit(c); err != nil {
 		e.d.account.disk(e.d.opt.Log, err)
 		c.Findings = latest(c.Findings)
+		e.boundNotices()
 		return false
 	}
 	e.d.account.disk(e.d.opt.Log, nil)
@@ -206,6 +211,16 @@ func (e *engine) commit(now time.Time) bool {
 		}
 	}
 	return true
+}
+
+// boundNotices drops the last of too many notices that the store does not take.
+func (e *engine) boundNotices() {
+	c := &e.pending
+	if over := len(c.Notices) - maxPending; over > 0 {
+		c.Notices = c.Notices[:maxPending]
+		e.d.account.unkept.Add(int64(over))
+		e.d.opt.Log.Error("notices are dropped: the data directory has taken nothing for too long", "count", over)
+	}
 }
 
 // latest keeps the last state of each finding, if there are many.

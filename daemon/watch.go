@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -153,14 +154,9 @@ func (w *watch) Record(lane sensor.Lane, data []byte) {
 	w.status.Bytes += int64(len(data))
 }
 
-// count counts lines.
+// count counts lines; the last line end may be missing.
 func count(data []byte) int {
-	n := 0
-	for _, c := range data {
-		if c == '\n' {
-			n++
-		}
-	}
+	n := bytes.Count(data, []byte{'\n'})
 	if len(data) > 0 && data[len(data)-1] != '\n' {
 		n++
 	}

@@ -39,7 +39,8 @@ type Recorder interface {
 	// Lost says that so many things were not seen, -1 if that is not known.
 	Lost(reason string, count int64)
 	// Mark keeps where to go on after a restart; it is durable no earlier than
-	// what was recorded before.
+	// what was recorded before. Who keeps a mark says itself, by Lost, what it
+	// cannot give from there on; of all others a gap is told.
 	Mark(token string)
 	// Resume is the last token that was kept, "" for none. What comes twice
 	// does no harm.

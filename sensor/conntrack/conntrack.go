@@ -158,6 +158,9 @@ func receive(conn *netfilter.Conn, b *batch) error {
 // one that was told.
 func listOpen(config *netlink.Config, b *batch, out sensor.Recorder) {
 	told, _ := strconv.ParseInt(out.Resume(), 10, 64)
+	if told != 0 {
+		out.Lost("connections that began and ended since "+time.Unix(0, told).UTC().Format(time.RFC3339)+", while nobody listened", -1)
+	}
 	conn, err := conntrack.Dial(config)
 	if err == nil {
 		defer conn.Close()
