@@ -17,8 +17,6 @@ import (
 	"tidewaiter/sink/configured"
 	"tidewaiter/sink/file"
 	"tidewaiter/source"
-	"tidewaiter/source/auditd"
-	dockerlog "tidewaiter/source/docker"
 )
 
 // FileSink is the name of the sink that writes FindingsFile.
@@ -94,7 +92,7 @@ func newDaemon(s Settings, version string, log *slog.Logger) (*daemon.Daemon, er
 		return nil, err
 	}
 	opt := daemon.Options{
-		Data: s.Data, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(), Redact: redactions(), Prompt: prompt(),
+		Data: s.Data, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(), Prompt: prompt(),
 		Journal: size, Keep: s.keep(), Version: version, Log: log,
 	}
 	if opt.Sensors, err = sensors(s); err != nil {
@@ -164,16 +162,13 @@ func prompt() map[string]bool {
 	return lanes
 }
 
-// redactions take out secrets that programs write into their own logs. Sensors
-// that ask for records themselves do not ask for any, or take them out.
-func redactions() map[string]func([]byte) []byte {
-	return map[string]func([]byte) []byte{dockerlog.DaemonLog().Name: dockerlog.RedactLog}
-}
-
 // whole keeps together what a format's records belong to.
-func whole(format string, lines []byte) int {
-	if format == auditd.Format().Name {
-		return auditd.Whole(lines)
+func whole() func(format string, lines []byte) int {
+	all := Formats()
+	return func(format string, lines []byte) int {
+		if f := source.Named(all, format); f != nil && f.Whole != nil {
+			return f.Whole(lines)
+		}
+		return len(lines)
 	}
-	return len(lines)
 }

@@ -101,7 +101,7 @@ func (l *lab) start() (*daemon.Daemon, func()) {
 	}
 	s := Settings{Data: l.dir, Host: "shop-1", Addresses: []string{"192.0.2.17"}}
 	d, err := daemon.New(daemon.Options{
-		Data: l.dir, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(), Redact: redactions(), Version: "test",
+		Data: l.dir, Host: daemon.Host{Place: s.place(), Addrs: s.addrs()}, Rules: rules, Formats: Formats(), Version: "test",
 		Log: slog.New(slog.NewTextHandler(l.log, nil)), Sensors: []sensor.Sensor{l.feed},
 		Sinks: []daemon.Receiver{{Name: "soc", Least: analytic.Low, Sink: l.soc}},
 	})

@@ -57,7 +57,7 @@ func sensors(settings Settings) ([]sensor.Sensor, error) {
 	}
 	for i, f := range s.Files {
 		one, err := tail.New(tail.Options{
-			Name: fmt.Sprintf("files-%d", i+1), Patterns: f.Paths, Format: formatOf(f.Format), Whole: whole, Open: Opener(f.Format),
+			Name: fmt.Sprintf("files-%d", i+1), Patterns: f.Paths, Format: formatOf(f.Format), Whole: whole(), Open: Opener(f.Format),
 			Place: event.Place{Account: f.Account, Region: f.Region, Cluster: f.Cluster, Host: f.Host, Network: f.Network},
 		})
 		if err != nil {

@@ -43,9 +43,6 @@ type Options struct {
 	Rules Rules
 	// Formats read what sensors give.
 	Formats []*source.Format
-	// Redact takes secrets out of lines before they are recorded, by the name of
-	// their format.
-	Redact map[string]func([]byte) []byte
 	// Prompt are the lanes, by the names of their files, whose records come as
 	// they are written although their format is of a source that may be late.
 	Prompt  map[string]bool
@@ -249,14 +246,8 @@ func (d *Daemon) Findings(ctx context.Context) ([]finding.Finding, error) {
 	}
 }
 
-// format finds a format by name.
-func (d *Daemon) format(name string) *source.Format {
-	i := slices.IndexFunc(d.opt.Formats, func(f *source.Format) bool { return f.Name == name })
-	if i < 0 {
-		return nil
-	}
-	return d.opt.Formats[i]
-}
+// format finds a format by name, nil if there is none.
+func (d *Daemon) format(name string) *source.Format { return source.Named(d.opt.Formats, name) }
 
 // lateness is how late the slowest of some sources may be.
 func (r Rules) lateness(sources map[event.Source]bool) time.Duration {

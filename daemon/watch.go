@@ -138,8 +138,8 @@ func (w *watch) Record(lane sensor.Lane, data []byte) {
 	if err := w.d.places.learn(lane); err != nil {
 		w.d.opt.Log.Error("the journal's inventory cannot be written", "error", err)
 	}
-	if redact := w.d.opt.Redact[lane.Format]; redact != nil {
-		data = redact(data)
+	if f := w.d.format(lane.Format); f != nil && f.Redact != nil {
+		data = f.Redact(data)
 	}
 	err := w.d.journal.Append(lane, data)
 	lines := int64(count(data))

@@ -117,6 +117,15 @@ func skipValue(dec *json.Decoder) error {
 // it is none of them.
 func Detect(formats []*Format, head []byte) *Format { return detect(formats, newSample(head, false)) }
 
+// Named finds a format by its name, nil if there is none.
+func Named(formats []*Format, name string) *Format {
+	i := slices.IndexFunc(formats, func(f *Format) bool { return f.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return formats[i]
+}
+
 // detect picks the format that is surest, nil if none is. Equal answers go to
 // the earlier format in the list, so the result does not depend on chance.
 func detect(formats []*Format, s Sample) *Format {

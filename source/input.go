@@ -83,9 +83,9 @@ func Open(path string, opt Options) (*Input, error) {
 func newInput(r *fileReader, name string, opt Options) (*Input, error) {
 	head := make([]byte, sampleSize)
 	n, err := io.ReadFull(r, head)
-	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	whole := err == io.EOF || err == io.ErrUnexpectedEOF // ReadFull's own words; a cut is neither
 	head = head[:n]
-	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
+	if n == 0 && err != nil && !whole {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if len(bytes.TrimSpace(head)) == 0 && whole {

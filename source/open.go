@@ -76,17 +76,33 @@ func decompress(r io.Reader) (io.Reader, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read gzip: %w", err)
 		}
-		return zr, nil
+		return unpacked{zr}, nil
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
 		// One goroutine and a bounded window: a hostile frame can ask for much.
 		zr, err := zstd.NewReader(bufio.NewReaderSize(r, packedSize), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
 		if err != nil {
 			return nil, fmt.Errorf("read zstd: %w", err)
 		}
-		return zr.IOReadCloser(), nil
+		return unpacked{zr.IOReadCloser()}, nil
 	}
 	return r, nil
 }
+
+// unpacked tells packed data that end too early from a short file, which is what
+// io.ReadFull takes io.ErrUnexpectedEOF for.
+type unpacked struct{ io.Reader }
+
+// Read implements io.Reader.
+func (u unpacked) Read(b []byte) (int, error) {
+	n, err := u.Reader.Read(b)
+	if err == io.ErrUnexpectedEOF {
+		err = errCut
+	}
+	return n, err
+}
+
+// errCut is that packed data end too early.
+var errCut = fmt.Errorf("it is cut off: %w", io.ErrUnexpectedEOF)
 
 // packedSize is how much of a compressed file is read at once.
 const packedSize = 32 << 10

@@ -62,7 +62,7 @@ func ReadRecords(r io.Reader, opt RecordsOptions) (*Records, error) {
 	limits.r = opened
 	head := make([]byte, sampleOf(r))
 	n, err := io.ReadFull(limits, head)
-	whole := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	whole := err == io.EOF || err == io.ErrUnexpectedEOF
 	if err != nil && !whole {
 		return nil, err
 	}
@@ -170,8 +170,6 @@ type limited struct {
 	read, packed int64
 	outer        *limited // counts what is packed, if that is not counted here
 }
-
-var errCut = errors.New("it ends in the middle")
 
 // Read implements io.Reader.
 func (l *limited) Read(b []byte) (int, error) {

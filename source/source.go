@@ -31,6 +31,12 @@ type Format struct {
 	// Head reports whether a line at an input's beginning says how those after it
 	// are read; nil if such lines begin with '#'.
 	Head func(line []byte) bool
+	// Whole is how much of some whole lines can be given without parting records
+	// that belong together; nil if each line is one of its own.
+	Whole func(lines []byte) int
+	// Redact takes the secrets out of lines that programs write into them; nil if
+	// they write none.
+	Redact func(lines []byte) []byte
 	// New makes a decoder that writes to out.
 	New func(out *Output) Decoder
 }

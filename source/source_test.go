@@ -455,3 +455,33 @@ func TestAWholeInputIsOneRecord(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What is cut off before anything can be unpacked is no empty file.
+func TestACutArchiveIsNotEmpty(t *testing.T) {
+	var packed bytes.Buffer
+	w := gzip.NewWriter(&packed)
+	if _, err := io.WriteString(w, strings.Repeat("one line\n", 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for n := 3; n < packed.Len(); n++ {
+		path := filepath.Join(t.TempDir(), "cut")
+		if err := os.WriteFile(path, packed.Bytes()[:n], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		in, err := Open(path, Options{Formats: []*Format{{Name: "any", Sniff: func(Sample) int { return 1 }, New: func(o *Output) Decoder { return skipAll{o} }}}})
+		for err == nil {
+			_, err = in.Next()
+		}
+		if errors.Is(err, ErrEmpty) || errors.Is(err, io.EOF) && !strings.Contains(err.Error(), "gzip") {
+			t.Errorf("%d of %d bytes: %v", n, packed.Len(), err)
+		}
+	}
+}
+
+type skipAll struct{ out *Output }
+
+func (s skipAll) Decode(Record) { s.out.Skip() }
+func (skipAll) Flush()          {}

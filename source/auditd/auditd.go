@@ -28,6 +28,7 @@ func Format() *source.Format {
 		Source:  event.Auditd,
 		Framing: source.Lines,
 		Sniff:   sniff,
+		Whole:   whole,
 		New:     func(out *source.Output) source.Decoder { return newDecoder(out) },
 	}
 }

@@ -2,10 +2,10 @@ package auditd
 
 import "bytes"
 
-// Whole is how much of some whole lines of audit text is surely whole events:
+// whole is how much of some whole lines of audit text is surely whole events:
 // all but the event that the last line belongs to, of which more may follow.
 // Whoever cuts a log in pieces must not cut within an event.
-func Whole(lines []byte) int {
+func whole(lines []byte) int {
 	last := bytes.LastIndexByte(bytes.TrimSuffix(lines, []byte{'\n'}), '\n') + 1
 	stamp := stampOf(lines[last:])
 	if stamp == nil {

@@ -17,7 +17,7 @@ func TestWhole(t *testing.T) {
 		a + "audit(1.0\n":       a + "audit(1.0\n",
 		strings.Repeat("\n", 3): strings.Repeat("\n", 3),
 	} {
-		if got := text[:Whole([]byte(text))]; got != want {
+		if got := text[:whole([]byte(text))]; got != want {
 			t.Errorf("of %q whole is %q, want %q", text, got, want)
 		}
 	}

@@ -26,6 +26,7 @@ func DaemonLog() *source.Format {
 		Source:  event.Dockerd,
 		Framing: source.Lines,
 		Sniff:   sniffDaemonLog,
+		Redact:  redactLog,
 		New: func(out *source.Output) source.Decoder {
 			return &daemonDecoder{out: out, lines: logrus.Reader{Programs: programs}, refs: image.Parser{Docker: true}}
 		},

@@ -17,10 +17,10 @@ var (
 // is and quoted once more by the log.
 var envKey = regexp.MustCompile(`\\?"Env\\?":\[`)
 
-// RedactLog takes the secrets out of lines of dockerd's log: build arguments and
+// redactLog takes the secrets out of lines of dockerd's log: build arguments and
 // credentials in requests, and the values of environment variables in what they
 // carry. What is left is read as before. Lines without any are given as they are.
-func RedactLog(lines []byte) []byte {
+func redactLog(lines []byte) []byte {
 	if secretQuery.Match(lines) {
 		lines = secretQuery.ReplaceAll(lines, []byte("${1}redacted"))
 	}

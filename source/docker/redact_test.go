@@ -27,7 +27,7 @@ func TestSecretsAreTakenOutOfTheLog(t *testing.T) {
 		"cut":               `form data: {"Env":["A=hush`,
 		"cut, then another": "kept {\"Env\":[\"A=hush\nkept",
 	} {
-		got := string(RedactLog([]byte(line)))
+		got := string(redactLog([]byte(line)))
 		if strings.Contains(got, "hush") || !strings.Contains(got, "kept") && name != "cut" {
 			t.Errorf("%s: %s", name, got)
 		}
@@ -36,7 +36,7 @@ func TestSecretsAreTakenOutOfTheLog(t *testing.T) {
 		}
 	}
 	const plain = `msg="Calling GET /_ping"` + "\n"
-	if got := string(RedactLog([]byte(plain))); got != plain {
+	if got := string(redactLog([]byte(plain))); got != plain {
 		t.Errorf("%q", got)
 	}
 }
@@ -53,7 +53,7 @@ func FuzzRedact(f *testing.F) {
 		if quoted {
 			line = strconv.Quote(line)
 		}
-		if got := string(RedactLog([]byte(line))); strings.Contains(got, "hush!") || !strings.Contains(got, "Z") {
+		if got := string(redactLog([]byte(line))); strings.Contains(got, "hush!") || !strings.Contains(got, "Z") {
 			t.Errorf("%s gives %s", line, got)
 		}
 	})
