@@ -45,7 +45,7 @@ var rooms = map[string][]string{
 	"source/jsonrecord": {},
 	"source/logrus":     {"event", "source/jsonrecord"},
 	"source/envelope":   {"event", "source", "source/jsonrecord"},
-	"source/actor":      {"event", "source/jsonrecord"},
+	"source/actor":      {"event", "source", "source/jsonrecord"},
 	"source/sourcetest": {"event", "image", "source"},
 	"source/*":          {"event", "image", "source", "source/actor", "source/envelope", "source/jsonrecord", "source/logrus"},
 	"stream":            {"event"},

@@ -100,12 +100,7 @@ func sampleOf(r io.Reader) int {
 func choose(opt RecordsOptions, s Sample) (*Format, error) {
 	f := detect(opt.Formats, s)
 	if opt.Name != "" {
-		f = nil
-		for _, known := range opt.Formats {
-			if known.Name == opt.Name {
-				f = known
-			}
-		}
+		f = Named(opt.Formats, opt.Name)
 	}
 	switch {
 	case f == nil:

@@ -2,7 +2,8 @@
 // Falco, agents that write ECS, and those that write OCSF. What they call it
 // differs; the bounds, and what a command line means, don't.
 //
-// In: an Actor's fields. Out: event.Process and event.Socket.
+// In: an Actor's fields, or JSON records and who reads them. Out: event.Process
+// and event.Socket.
 package actor
 
 import (

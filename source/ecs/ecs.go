@@ -33,7 +33,7 @@ func Events() *source.Format {
 		Source:  event.ECS,
 		Framing: source.JSONValues,
 		Sniff:   sniff,
-		New:     func(out *source.Output) source.Decoder { return &decoder{out: out} },
+		New:     func(out *source.Output) source.Decoder { return actor.NewDecoder(out, new(reader).read) },
 	}
 }
 
@@ -59,31 +59,10 @@ var (
 	errNoTime = errors.New("@timestamp is no time")
 )
 
-type decoder struct {
-	out    *source.Output
-	parser jsonrecord.Parser
-	refs   image.Parser
-}
+// reader reads one record at a time.
+type reader struct{ refs image.Parser }
 
-// Decode implements source.Decoder.
-func (d *decoder) Decode(rec source.Record) {
-	e, key, err := d.read(rec.Data)
-	if fault := d.parser.Fault(); fault != nil {
-		err = fault
-	}
-	if d.out.Tells(rec, e.Body, err) {
-		d.out.Event(e, []byte(key), rec.Span)
-	}
-}
-
-// Flush implements source.Decoder; nothing is held back.
-func (d *decoder) Flush() {}
-
-func (d *decoder) read(data []byte) (e event.Event, key string, err error) {
-	v, err := d.parser.Parse(data)
-	if err != nil {
-		return e, "", err
-	}
+func (d *reader) read(v jsonrecord.Value) (e event.Event, key string, err error) {
 	if inner := v.Get("_source"); inner.IsObject() {
 		v = inner
 	}
@@ -105,11 +84,7 @@ func (d *decoder) read(data []byte) (e event.Event, key string, err error) {
 		Account: v.String("cloud", "account", "id"), Region: v.String("cloud", "region"),
 		Cluster: v.String("orchestrator", "cluster", "name"), Host: cmp.Or(v.String("host", "name"), v.String("host", "hostname")),
 	}
-	key = v.String("event", "id")
-	if key == "" {
-		key = string(data)
-	}
-	return e, key, err
+	return e, v.String("event", "id"), err
 }
 
 // forked reports a process that started no program yet: it is its parent's
@@ -128,7 +103,7 @@ func outward(direction string) bool {
 	return false
 }
 
-func (d *decoder) actor(v jsonrecord.Value) (a actor.Actor, err error) {
+func (d *reader) actor(v jsonrecord.Value) (a actor.Actor, err error) {
 	p := v.Get("process")
 	if a.PID, err = actor.PID(p.Get("pid")); err != nil {
 		return a, err
@@ -167,7 +142,7 @@ func (d *decoder) actor(v jsonrecord.Value) (a actor.Actor, err error) {
 	return a, nil
 }
 
-func (d *decoder) process(v jsonrecord.Value) (event.Body, error) {
+func (d *reader) process(v jsonrecord.Value) (event.Body, error) {
 	a, err := d.actor(v)
 	if err != nil {
 		return nil, err
@@ -175,7 +150,7 @@ func (d *decoder) process(v jsonrecord.Value) (event.Body, error) {
 	return a.Process()
 }
 
-func (d *decoder) socket(v jsonrecord.Value) (event.Body, error) {
+func (d *reader) socket(v jsonrecord.Value) (event.Body, error) {
 	if !v.Get("process", "pid").Exists() || v.String("destination", "ip") == "" {
 		return nil, nil // a network sensor's, or of no address
 	}

@@ -40,7 +40,7 @@ func Alerts() *source.Format {
 			}
 			return 0
 		},
-		New: func(out *source.Output) source.Decoder { return &decoder{out: out} },
+		New: func(out *source.Output) source.Decoder { return actor.NewDecoder(out, new(reader).read) },
 	}
 }
 
@@ -50,34 +50,13 @@ var (
 	errDrops    = errors.New("n_drops is no number of events")
 )
 
-type decoder struct {
-	out    *source.Output
-	parser jsonrecord.Parser
-	refs   image.Parser
-}
-
-// Decode implements source.Decoder.
-func (d *decoder) Decode(rec source.Record) {
-	e, key, err := d.read(rec.Data)
-	if fault := d.parser.Fault(); fault != nil {
-		err = fault
-	}
-	if d.out.Tells(rec, e.Body, err) {
-		d.out.Event(e, []byte(key), rec.Span)
-	}
-}
-
-// Flush implements source.Decoder; nothing is held back.
-func (d *decoder) Flush() {}
+// reader reads one record at a time.
+type reader struct{ refs image.Parser }
 
 // dropAlert is the rule by which Falco tells that it dropped events.
 const dropAlert = "Falco internal: syscall event drop"
 
-func (d *decoder) read(data []byte) (e event.Event, key string, err error) {
-	v, err := d.parser.Parse(data)
-	if err != nil {
-		return e, "", err
-	}
+func (d *reader) read(v jsonrecord.Value) (e event.Event, key string, err error) {
 	fields := v.Get("output_fields")
 	if !v.Get("rule").IsString() || !v.Get("time").IsString() || !fields.IsNull() && !fields.IsObject() {
 		return e, "", errNotFalco
@@ -121,7 +100,7 @@ func known(s string) string {
 	return s
 }
 
-func (d *decoder) actor(f jsonrecord.Value) (a actor.Actor, err error) {
+func (d *reader) actor(f jsonrecord.Value) (a actor.Actor, err error) {
 	if a.PID, err = actor.PID(f.Get("proc.pid")); err != nil {
 		return a, err
 	}
@@ -156,7 +135,7 @@ func (d *decoder) actor(f jsonrecord.Value) (a actor.Actor, err error) {
 	return a, nil
 }
 
-func (d *decoder) process(f jsonrecord.Value) (event.Body, error) {
+func (d *reader) process(f jsonrecord.Value) (event.Body, error) {
 	a, err := d.actor(f)
 	if err != nil {
 		return nil, err
@@ -166,7 +145,7 @@ func (d *decoder) process(f jsonrecord.Value) (event.Body, error) {
 
 // socket reads whom a process asked for a connection: Falco tells it as the
 // remote end, as the server's, or as both ends in one.
-func (d *decoder) socket(f jsonrecord.Value) (event.Body, error) {
+func (d *reader) socket(f jsonrecord.Value) (event.Body, error) {
 	a, err := d.actor(f)
 	if err != nil {
 		return nil, err

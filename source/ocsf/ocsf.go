@@ -33,7 +33,7 @@ func Events() *source.Format {
 			}
 			return 0
 		},
-		New: func(out *source.Output) source.Decoder { return &decoder{out: out} },
+		New: func(out *source.Output) source.Decoder { return actor.NewDecoder(out, new(reader).read) },
 	}
 }
 
@@ -53,31 +53,10 @@ var (
 	errTime    = errors.New("time is no number of milliseconds since 1970")
 )
 
-type decoder struct {
-	out    *source.Output
-	parser jsonrecord.Parser
-	refs   image.Parser
-}
+// reader reads one record at a time.
+type reader struct{ refs image.Parser }
 
-// Decode implements source.Decoder.
-func (d *decoder) Decode(rec source.Record) {
-	e, key, err := d.read(rec.Data)
-	if fault := d.parser.Fault(); fault != nil {
-		err = fault
-	}
-	if d.out.Tells(rec, e.Body, err) {
-		d.out.Event(e, []byte(key), rec.Span)
-	}
-}
-
-// Flush implements source.Decoder; nothing is held back.
-func (d *decoder) Flush() {}
-
-func (d *decoder) read(data []byte) (e event.Event, key string, err error) {
-	v, err := d.parser.Parse(data)
-	if err != nil {
-		return e, "", err
-	}
+func (d *reader) read(v jsonrecord.Value) (e event.Event, key string, err error) {
 	class, ok := v.Int("class_uid")
 	activity, okActivity := v.Int("activity_id")
 	if !ok || !okActivity || !v.Get("time").Exists() {
@@ -95,14 +74,11 @@ func (d *decoder) read(data []byte) (e event.Event, key string, err error) {
 		e.Body, err = d.socket(v)
 	}
 	e.Place = event.Place{Account: v.String("cloud", "account", "uid"), Region: v.String("cloud", "region"), Host: v.String("device", "hostname")}
-	if key = v.String("metadata", "uid"); key == "" {
-		key = string(data)
-	}
-	return e, key, err
+	return e, v.String("metadata", "uid"), err
 }
 
 // actor reads a process object of an event.
-func (d *decoder) actor(v, p jsonrecord.Value) (a actor.Actor, err error) {
+func (d *reader) actor(v, p jsonrecord.Value) (a actor.Actor, err error) {
 	if a.PID, err = actor.PID(p.Get("pid")); err != nil {
 		return a, err
 	}
@@ -137,7 +113,7 @@ func (d *decoder) actor(v, p jsonrecord.Value) (a actor.Actor, err error) {
 	return a, nil
 }
 
-func (d *decoder) process(v jsonrecord.Value) (event.Body, error) {
+func (d *reader) process(v jsonrecord.Value) (event.Body, error) {
 	a, err := d.actor(v, v.Get("process"))
 	if err != nil {
 		return nil, err
@@ -145,7 +121,7 @@ func (d *decoder) process(v jsonrecord.Value) (event.Body, error) {
 	return a.Process()
 }
 
-func (d *decoder) socket(v jsonrecord.Value) (event.Body, error) {
+func (d *reader) socket(v jsonrecord.Value) (event.Body, error) {
 	direction, _ := v.Int("connection_info", "direction_id")
 	if direction == inbound || !v.Get("actor", "process", "pid").Exists() || v.String("dst_endpoint", "ip") == "" {
 		return nil, nil
