@@ -20,50 +20,24 @@ func Nodes() *source.Format {
 		Source:  event.Inspect,
 		Framing: source.JSONValues,
 		Sniff:   sniffNodes,
-		New:     func(out *source.Output) source.Decoder { return &nodesDecoder{out: out} },
+		New:     newNodes,
 	}
 }
 
 var errNotNode = errors.New("no Kubernetes node, and no list of nodes")
 
-type nodesDecoder struct {
-	out    *source.Output
-	nested envelope.Opener
-}
-
-// Decode implements source.Decoder.
-func (d *nodesDecoder) Decode(rec source.Record) { d.open(rec, false, 0) }
-
-// Flush implements source.Decoder; nothing is held back.
-func (d *nodesDecoder) Flush() {}
-
-// open reads a node, or the elements of a list. Those of a NodeList, as the API
-// gives it, have no kind of their own.
-func (d *nodesDecoder) open(rec source.Record, inList bool, depth int) {
-	e, ok := d.nested.Open(d.out, rec, depth)
-	if !ok {
-		return
-	}
-	kind := e.String("kind")
-	switch fault := e.Parser.Fault(); {
-	case fault != nil:
-		d.out.Unreadable(rec, fault)
-	case (kind == "List" || kind == "NodeList") && e.Get("items").IsArray():
-		envelope.Spread(d.out, rec, func(r source.Record) { d.open(r, kind == "NodeList", depth+1) }, "items")
-	case kind == "Node" || inList && kind == "" && e.Get("metadata").IsObject():
+// newNodes makes the decoder.
+func newNodes(out *source.Output) source.Decoder {
+	return &lookup{out: out, kind: "Node", part: "metadata", not: errNotNode, tell: func(rec source.Record, e envelope.Opened) {
 		r := request{verb: "get", resource: "nodes", answered: e.Value}
 		told, err := r.event()
 		if err = cmp.Or(e.Parser.Fault(), err); err == nil && r.object("Node").Name == "" {
 			err = errNotNode
 		}
-		if d.out.Tells(rec, told.Body, err) {
-			d.out.Event(told, rec.Data, rec.Span)
+		if out.Tells(rec, told.Body, err) {
+			out.Event(told, rec.Data, rec.Span)
 		}
-	case depth > 0 && kind != "":
-		d.out.Skip() // a list may hold other things
-	default:
-		d.out.Unreadable(rec, errNotNode)
-	}
+	}}
 }
 
 // sniffNodes knows a node by its kind, and a list by what is in it.
