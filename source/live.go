@@ -15,7 +15,7 @@ type Settler interface {
 }
 
 // settleAfter is how long nothing must have come.
-const settleAfter = 300 * time.Millisecond
+const settleAfter = 150 * time.Millisecond
 
 // OpenStream reads records of a known format from a stream that grows. Next
 // waits for more; r ends it with io.EOF. Close closes r, which must end a Read

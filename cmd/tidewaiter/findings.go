@@ -23,7 +23,7 @@ import (
 func newFindings() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "findings",
-		Short: "List and show the findings that an earlier hunt wrote",
+		Short: "List, show and export findings",
 		Long: `List and show findings from the files that "tidewaiter hunt -o ndjson" or
 "-o json" wrote. They hold the raw records, so the logs are not needed.`,
 		Example: `  tidewaiter hunt -o ndjson /logs > findings.ndjson
