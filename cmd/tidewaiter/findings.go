@@ -25,7 +25,8 @@ func newFindings() *cobra.Command {
 		Use:   "findings",
 		Short: "List, show and export findings",
 		Long: `List and show findings from the files that "tidewaiter hunt -o ndjson" or
-"-o json" wrote. They hold the raw records, so the logs are not needed.`,
+"-o json" wrote, or from the daemon's findings.ndjson; export what the daemon keeps.
+They hold the raw records, so the logs are not needed.`,
 		Example: `  tidewaiter hunt -o ndjson /logs > findings.ndjson
   tidewaiter findings list findings.ndjson
   tidewaiter findings show tw-bf3b findings.ndjson`,
