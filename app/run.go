@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"tidewaiter/analytic"
 	"tidewaiter/api"
@@ -54,8 +55,17 @@ func NewService(settings func() (Settings, error), version string, log *slog.Log
 	return service, nil
 }
 
+// settled is after how long everything has started.
+const settled = 30 * time.Second
+
 // Run watches until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
+	lean := time.AfterFunc(settled, func() {
+		if err := giveBack(); err != nil {
+			s.log.Warn("memory that only the start needed is not given back", "error", err)
+		}
+	})
+	defer lean.Stop()
 	if s.server != nil {
 		served := make(chan error, 1)
 		go func() { served <- s.server.Serve(ctx) }()

@@ -67,6 +67,8 @@ type engine struct {
 	begun    time.Time
 	tidied   int // how many events were held after the last time
 	last     times
+	pulse    *time.Timer // of the next tick
+	hurries  bool        // it comes within syncEvery
 }
 
 // times are when things were done last.
@@ -133,8 +135,8 @@ func (d *Daemon) readSegment(s *journal.Segment) {
 func (e *engine) run() {
 	e.begun = time.Now()
 	e.caughtUp = e.d.journal.Behind() == 0
-	tick := time.NewTicker(syncEvery)
-	defer tick.Stop()
+	e.pulse = time.NewTimer(syncEvery)
+	defer e.pulse.Stop()
 	for {
 		in := e.in
 		if e.crowded() {
@@ -147,11 +149,28 @@ func (e *engine) run() {
 				return
 			}
 			e.take(it)
+			e.hurry()
 		case f := <-e.ask:
 			f()
-		case <-tick.C:
+			e.hurry()
+		case <-e.pulse.C:
+			e.hurries = false
 			e.tick(time.Now())
+			if e.changed || len(e.updated) > 0 || !e.caughtUp {
+				e.hurry()
+			} else {
+				e.pulse.Reset(tendEvery)
+			}
 		}
+	}
+}
+
+// hurry has the next tick come soon. While nothing happens there is one a second,
+// since being woken is most of what an idle daemon costs.
+func (e *engine) hurry() {
+	if !e.hurries {
+		e.hurries = true
+		e.pulse.Reset(syncEvery)
 	}
 }
 
@@ -200,7 +219,7 @@ func (e *engine) tick(now time.Time) {
 		e.last.sync = time.Now().Add(time.Since(now)) // as much again for others
 	}
 	e.tell(now)
-	if now.Sub(e.last.tend) >= tendEvery {
+	if now.Sub(e.last.tend) >= tendEvery-syncEvery/2 {
 		e.last.tend = now
 		e.tend(now)
 	}

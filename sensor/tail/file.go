@@ -86,14 +86,13 @@ func (f *followed) read(w *watching) (more bool, err error) {
 			return false, err
 		}
 	}
-	buf := make([]byte, 64<<10)
 	for total := 0; total < atOnce; {
-		n, err := f.file.ReadAt(buf, f.at.Offset)
+		n, err := f.file.ReadAt(w.buf, f.at.Offset)
 		f.at.Offset += int64(n)
 		total += n
 		if n > 0 {
 			f.grew, w.moved = time.Now(), true
-			f.take(w, buf[:n])
+			f.take(w, w.buf[:n])
 		}
 		if errors.Is(err, io.EOF) {
 			return false, nil

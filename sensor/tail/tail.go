@@ -117,11 +117,12 @@ type watching struct {
 	moved  bool                 // something was read since the last mark
 	listed time.Time
 	packed *packed
+	buf    []byte // what is read of a file at once
 }
 
 // Watch implements sensor.Sensor.
 func (s *Sensor) Watch(ctx context.Context, out sensor.Recorder) error {
-	w := &watching{opt: s.opt, out: out, files: map[string]*followed{}, kept: map[string]position{}, told: map[string]bool{}}
+	w := &watching{opt: s.opt, out: out, files: map[string]*followed{}, kept: map[string]position{}, told: map[string]bool{}, buf: make([]byte, 64<<10)}
 	if token := out.Resume(); token != "" {
 		if err := json.Unmarshal([]byte(token), &w.kept); err != nil {
 			return fmt.Errorf("where to go on cannot be read: %w", err)
