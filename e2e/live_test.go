@@ -299,8 +299,17 @@ func (w *watcher) judge(s story) {
 	if s.least == "" && worst > 0 || worst < slices.Index(rank, s.least) {
 		text, _, _ := run(w.t, nil, "hunt", "--policy", w.policy, filepath.Join(w.data(), "journal"))
 		w.t.Errorf("the worst finding is %s, want %q:\n%s", rank[worst], s.least, text)
-		if keep := os.Getenv("TIDEWAITER_KEEP"); keep != "" {
-			exec.Command("cp", "-r", w.data(), filepath.Join(keep, strings.Fields(s.name)[0])).Run()
+		w.keep(strings.Fields(s.name)[0])
+	}
+}
+
+// keep keeps what was recorded in the folder that TIDEWAITER_KEEP names, to look
+// at after the tests.
+func (w *watcher) keep(name string) {
+	w.t.Helper()
+	if into := os.Getenv("TIDEWAITER_KEEP"); into != "" {
+		if out, err := exec.Command("cp", "-r", w.data(), filepath.Join(into, name)).CombinedOutput(); err != nil {
+			w.t.Logf("%v: %s", err, out)
 		}
 	}
 }
