@@ -358,12 +358,17 @@ func (l *lab) end(cmd *exec.Cmd) {
 
 func (l *lab) wait(what string, ready func() bool) {
 	l.t.Helper()
-	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+	l.waitUpTo(time.Minute, what, ready)
+}
+
+func (l *lab) waitUpTo(limit time.Duration, what string, ready func() bool) {
+	l.t.Helper()
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		if ready() {
 			return
 		}
 	}
-	l.t.Fatalf("%s is not ready after a minute", what)
+	l.t.Fatalf("%s is not ready after %v", what, limit)
 }
 
 func tail(s string, n int) string { return s[max(len(s)-n, 0):] }

@@ -104,15 +104,15 @@ func fill(t *testing.T, path string) {
 	}
 }
 
-// The engine is restarted, and the receiver of findings is down meanwhile: what
-// happens after is found, and told once the receiver is there again.
+// The engine is restarted, and the receiver of findings is down for a minute, at
+// first not there at all: what happens is found, and told once when it is back.
 func TestTheEngineAndTheReceiverComeAndGo(t *testing.T) {
 	l := newLab(t)
 	l.serve("x.sh", secondStage)
 	l.push(untrusted, fetchAndMine)
 	var mu sync.Mutex
 	down, heard := true, map[string]int{}
-	receiver := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	receiver := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
 		if down {
@@ -121,20 +121,30 @@ func TestTheEngineAndTheReceiverComeAndGo(t *testing.T) {
 		}
 		heard[r.Header.Get("Webhook-Id")]++
 	}))
-	defer receiver.Close()
+	address := "127.0.0.1:" + strconv.Itoa(freePort(t))
 	secret := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := watchLabWith(t, l, hostPolicy, "sinks:\n  - {name: soc, webhook: {url: \""+receiver.URL+"\", secret_file: "+secret+"}, min_severity: medium}\n")
+	w := watchLabWith(t, l, hostPolicy, "sinks:\n  - {name: soc, webhook: {url: \"http://"+address+"\", secret_file: "+secret+"}, min_severity: medium}\n")
 	l.restartEngine()
 	l.docker("pull", "-q", untrusted)
 	l.docker("run", "-d", "--name", "helper", untrusted)
-	time.Sleep(4 * time.Second)
+	time.Sleep(30 * time.Second)
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver.Listener.Close()
+	receiver.Listener = listener
+	receiver.Start()
+	defer receiver.Close()
+	time.Sleep(30 * time.Second)
 	mu.Lock()
 	down = false
 	mu.Unlock()
-	l.wait("the webhook", func() bool { mu.Lock(); defer mu.Unlock(); return len(heard) > 0 })
+	// It is tried once a minute by then.
+	l.waitUpTo(2*time.Minute, "the webhook", func() bool { mu.Lock(); defer mu.Unlock(); return len(heard) > 0 })
 	l.wait("the engine's own words", func() bool { return strings.Contains(fmt.Sprint(kept(t, w.data())), "Critical") })
 	w.end(syscall.SIGTERM)
 	if found := w.same(); !strings.Contains(fmt.Sprint(found), "Critical") {
