@@ -86,6 +86,7 @@ func askDaemon(ctx context.Context, address string) (s api.Status, err error) {
 // gives are the sources of what a sensor gives, where that is always the same.
 var gives = map[string][]event.Source{
 	"docker":     {event.Docker, event.Inspect},
+	"podman":     {event.Docker, event.Inspect},
 	"containerd": {event.Containerd},
 	"ebpf":       {event.Kernel},
 	"conntrack":  {event.Conntrack},

@@ -33,6 +33,9 @@ func sensors(settings Settings) ([]sensor.Sensor, error) {
 		make func() (sensor.Sensor, error)
 	}{
 		{s.Docker.Switch, func() (sensor.Sensor, error) { return docker.New(docker.Options{Host: s.Docker.Host}), nil }},
+		{s.Podman.asked(s), func() (sensor.Sensor, error) {
+			return docker.New(docker.Options{Name: docker.Podman, Host: s.Podman.Host}), nil
+		}},
 		{s.Containerd.Switch, func() (sensor.Sensor, error) {
 			return containerd.New(containerd.Options{Socket: s.Containerd.Socket}), nil
 		}},

@@ -10,9 +10,11 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"tidewaiter/event"
+	"tidewaiter/sensor/docker"
 	"tidewaiter/sink/configured"
 	"tidewaiter/strictyaml"
 )
@@ -57,10 +59,11 @@ type SensorSettings struct {
 	// Defaults is false to watch only what is named here; otherwise everything
 	// of this host is watched that can be.
 	Defaults *bool `yaml:"defaults"`
-	// Docker, Containerd, Kernel and Conntrack are this host's runtimes, its
+	// Docker, Podman, Containerd, Kernel and Conntrack are this host's runtimes, its
 	// programs and connections by eBPF, and its network's connections; Wire is what
 	// its network says of names and of Docker's API.
 	Docker     DockerSettings     `yaml:"docker"`
+	Podman     PodmanSettings     `yaml:"podman"`
 	Containerd ContainerdSettings `yaml:"containerd"`
 	Kernel     Switch             `yaml:"ebpf"`
 	Conntrack  ConntrackSettings  `yaml:"conntrack"`
@@ -100,6 +103,24 @@ type DockerSettings struct {
 	Switch `yaml:",inline"`
 	// Host is its address as in DOCKER_HOST, its default if empty.
 	Host string `yaml:"host"`
+}
+
+// PodmanSettings say which Podman is watched, through its service.
+type PodmanSettings struct {
+	Switch `yaml:",inline"`
+	// Host is its service's address as unix:///path, that of root's if empty.
+	Host string `yaml:"host"`
+}
+
+// asked is on if it is asked for, or root's service has a socket here: few hosts
+// have Podman, and on others nobody needs to hear that it is missing.
+func (p *PodmanSettings) asked(s SensorSettings) Switch {
+	on := p.on(s)
+	if p.Enabled == nil && p.Host == "" {
+		_, err := os.Stat(strings.TrimPrefix(docker.PodmanHost, "unix://"))
+		on = on && err == nil
+	}
+	return Switch{&on}
 }
 
 // ContainerdSettings say which containerd is watched.

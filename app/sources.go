@@ -32,6 +32,7 @@ func Formats() []*source.Format {
 	return []*source.Format{
 		docker.Events(),
 		docker.EventsText(),
+		docker.Podman(),
 		docker.InspectContainer(),
 		docker.InspectImage(),
 		docker.InspectNetwork(),

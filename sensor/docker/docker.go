@@ -26,11 +26,21 @@ import (
 	"tidewaiter/sensor"
 )
 
-// DefaultHost is where an engine listens unless it is told otherwise.
-const DefaultHost = "unix:///var/run/docker.sock"
+// DefaultHost is where Docker listens unless it is told otherwise, PodmanHost
+// where Podman does, which speaks Docker's API.
+const (
+	DefaultHost = "unix:///var/run/docker.sock"
+	PodmanHost  = "unix:///run/podman/podman.sock"
+)
+
+// Podman is the name of a sensor of Podman.
+const Podman = "podman"
 
 // Options say which engine is watched, and how.
 type Options struct {
+	// Name is what the sensor is called, and what the lanes of another one than
+	// "docker" begin with; "" is "docker". One of Podman is called Podman.
+	Name string
 	// Host is the engine's address, as in DOCKER_HOST; "" is DefaultHost.
 	Host string
 	// Timeout bounds every question; 0 is 10 seconds.
@@ -47,6 +57,10 @@ type Sensor struct{ options Options }
 
 // New makes a sensor. It does not connect yet.
 func New(o Options) *Sensor {
+	o.Name = cmp.Or(o.Name, "docker")
+	if o.Host == "" && o.Name == Podman {
+		o.Host = PodmanHost
+	}
 	o.Host = cmp.Or(o.Host, DefaultHost)
 	o.Timeout = cmp.Or(o.Timeout, 10*time.Second)
 	o.Workers = cmp.Or(o.Workers, 3)
@@ -55,7 +69,7 @@ func New(o Options) *Sensor {
 }
 
 // Name implements sensor.Sensor.
-func (*Sensor) Name() string { return "docker" }
+func (s *Sensor) Name() string { return s.options.Name }
 
 // The lanes that it gives.
 var (
@@ -64,6 +78,12 @@ var (
 	laneImages     = sensor.Lane{Name: "docker-inspect-image", Format: "docker-image-inspect"}
 	laneNetworks   = sensor.Lane{Name: "docker-inspect-network", Format: "docker-network-inspect"}
 )
+
+// lane is a lane of this engine, told from those of another by its name.
+func (w *watch) lane(l sensor.Lane) sensor.Lane {
+	l.Name = w.name + strings.TrimPrefix(l.Name, "docker")
+	return l
+}
 
 // remembered is how many events the engine keeps for those who come back
 // (moby, daemon/events).
@@ -116,7 +136,11 @@ func (s *Sensor) connect(ctx context.Context) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.options.Timeout)
 	defer cancel()
 	if path, local := strings.CutPrefix(s.options.Host, "unix://"); local {
-		if err := sensor.Reach(ctx, path, "Docker", "docker"); err != nil {
+		who, group := "Docker", "docker"
+		if s.options.Name == Podman {
+			who, group = "Podman's service", ""
+		}
+		if err := sensor.Reach(ctx, path, who, group); err != nil {
 			return nil, err
 		}
 	}
@@ -133,6 +157,7 @@ func (s *Sensor) connect(ctx context.Context) (*client.Client, error) {
 
 // watch is one Watch.
 type watch struct {
+	name    string
 	client  *client.Client
 	out     sensor.Recorder
 	timeout time.Duration
@@ -146,7 +171,7 @@ type watch struct {
 
 func newWatch(c *client.Client, out sensor.Recorder, o Options) *watch {
 	return &watch{
-		client: c, out: out, timeout: o.Timeout, images: map[string]bool{},
+		name: o.Name, client: c, out: out, timeout: o.Timeout, images: map[string]bool{},
 		waiting: sensor.NewQuestions[question](o.Queue), addresses: sensor.NewQuestions[question](o.Queue),
 	}
 }
@@ -198,7 +223,7 @@ func (w *watch) message(m events.Message) {
 		w.out.Lost("an event of the Docker Engine that cannot be written", 1)
 		return
 	}
-	w.out.Record(laneEvents, line)
+	w.out.Record(w.lane(laneEvents), line)
 	verb, _, _ := strings.Cut(string(m.Action), ":")
 	switch m.Type {
 	case events.ContainerEventType:
@@ -211,7 +236,7 @@ func (w *watch) message(m events.Message) {
 	case events.ImageEventType:
 		switch verb {
 		case "pull", "load", "import", "create", "build", "tag", "push": // a push gives a digest
-			w.ask(question{kind: image, id: m.Actor.ID})
+			w.ask(question{kind: image, id: cmp.Or(m.Actor.ID, m.Actor.Attributes["name"])}) // Podman gives some names alone
 		}
 	case events.NetworkEventType:
 		if verb == "connect" {

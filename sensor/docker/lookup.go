@@ -171,6 +171,6 @@ func (w *watch) record(lane sensor.Lane, answer []byte, instead map[string]any) 
 		w.out.Lost("a look-up of more than 4 MiB", 1)
 		return nil
 	}
-	w.out.Record(lane, line)
+	w.out.Record(w.lane(lane), line)
 	return nil
 }

@@ -81,7 +81,7 @@ func BenchmarkEvents(b *testing.B) {
 	for _, c := range []struct {
 		format *source.Format
 		life   func(int64) string
-	}{{Events(), benchEvents}, {EventsText(), benchText}, {InspectContainer(), benchInspect}, {InspectImage(), benchInspectImage}, {DaemonLog(), benchDaemon}, {Authorization(), benchAuthorization}} {
+	}{{Events(), benchEvents}, {EventsText(), benchText}, {Podman(), benchPodman}, {InspectContainer(), benchInspect}, {InspectImage(), benchInspectImage}, {DaemonLog(), benchDaemon}, {Authorization(), benchAuthorization}} {
 		sourcetest.Bench(b, c.format, sourcetest.Fill("", c.life))
 	}
 }

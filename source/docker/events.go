@@ -17,7 +17,8 @@ import (
 // Events is the engine's event stream as JSON: what GET /events sends and what
 // docker events --format '{{json .}}' prints. Four schemas are read, from
 // {status,id,from,time} to the one of API 1.52, which has only Type, Action and
-// Actor; docs.docker.com, "Docker Engine API version history", dates them.
+// Actor; docs.docker.com, "Docker Engine API version history", dates them. Podman's
+// Docker-compatible API has its own words in the same form.
 func Events() *source.Format {
 	return &source.Format{
 		Name:    "docker-events",
@@ -119,6 +120,7 @@ func readKind(v *jsonrecord.Members, m *message) (err error) {
 	case m.action == "":
 		return errNoAction
 	}
+	m.translate()
 	m.at, err = engineTime(v)
 	return err
 }
@@ -163,7 +165,12 @@ func epoch(key string, s []byte, width int, res int64) (event.Time, error) {
 // jsonAttributes are attributes inside a parsed record.
 type jsonAttributes struct{ v jsonrecord.Value }
 
-func (a *jsonAttributes) get(key string) string { return a.v.String(key) }
+func (a *jsonAttributes) get(key string) string {
+	if s := a.v.String(key); s != "" || key != "exitCode" {
+		return s
+	}
+	return a.v.String(podmanExit)
+}
 
 func (a *jsonAttributes) labels() (map[string]string, error) {
 	return stringMap(a.v, engineAttributes)

@@ -45,6 +45,7 @@ var imageActions = map[string]event.ImageAction{
 // container's labels.
 var engineAttributes = map[string]bool{
 	"image": true, "name": true, "exitCode": true, "signal": true, "execID": true, "execDuration": true,
+	podmanExit: true, "podId": true,
 }
 
 // unknownExit is the exit code of a container whose record tells none. No
@@ -97,6 +98,8 @@ func (m *message) body(refs *image.Parser) (event.Body, error) {
 	switch {
 	case m.typ == "network" && m.attr("container") == "":
 		return nil, nil
+	case m.typ == "image" && m.id == "" && m.attr("name") != "":
+		return m.namedImage(verb, refs), nil
 	case m.id == "":
 		return nil, errNoID
 	case m.typ == "network":
@@ -191,6 +194,23 @@ func (m *message) imageBody(verb string, refs *image.Parser) event.Body {
 		if name := refs.Parse(m.attr("name")); name.Form() != image.ID {
 			body.Reference = name
 		}
+	}
+	return body
+}
+
+// namedImage is an event of Podman's on an image that it knows by name alone: by
+// its id without the algorithm, once it was built. A file's name, after a load,
+// tells nothing of the image.
+func (m *message) namedImage(verb string, refs *image.Parser) event.Body {
+	name := refs.Parse(m.attr("name"))
+	body := &event.Image{Action: imageActions[verb]}
+	switch {
+	case name.Form() == image.ID:
+		body.Digest = name.Digest()
+	case name.IsZero() || strings.HasPrefix(m.attr("name"), "/"):
+		return nil
+	default:
+		body.Reference = name
 	}
 	return body
 }
