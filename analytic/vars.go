@@ -39,6 +39,7 @@ type varCache struct {
 	instance  *view
 	vmImage   *view
 	facts     []*view
+	fanOut    []int                      // of the connections, by fact
 	settings  map[string][]*policy.Value // by analytic, "" for what all see; then as the library orders them
 	frame     frame
 }
@@ -214,13 +215,13 @@ func (c *varCache) fact(i int) *view {
 		c.facts = make([]*view, len(c.ev.subject.Facts))
 	}
 	if c.facts[i] == nil {
-		c.facts[i] = c.factView(c.ev.subject.Facts[i])
+		c.facts[i] = c.factView(i)
 	}
 	return c.facts[i]
 }
 
-func (c *varCache) factView(f evidence.Fact) *view {
-	p := c.ev.ctx.Policy
+func (c *varCache) factView(i int) *view {
+	p, f := c.ev.ctx.Policy, c.ev.subject.Facts[i]
 	switch f.Kind {
 	case evidence.Write:
 		var of *evidence.Container
@@ -231,7 +232,10 @@ func (c *varCache) factView(f evidence.Fact) *view {
 	case evidence.Command:
 		return viewOf(commandView(p, f.Command))
 	case evidence.Connection, evidence.Fetch:
-		return viewOf(connectionView(p, f))
+		if c.fanOut == nil {
+			c.fanOut = fanOut(c.ev.subject.Facts)
+		}
+		return viewOf(connectionView(p, f, c.fanOut[i]))
 	case evidence.Build:
 		return viewOf(buildView(p, f))
 	case evidence.Lookup:

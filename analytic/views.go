@@ -62,12 +62,16 @@ type ImageView struct {
 
 // ContainerView is the variable "container".
 type ContainerView struct {
-	ID           string   `cel:"id"`
-	Name         string   `cel:"name"`
-	Host         string   `cel:"host"`
-	Cluster      string   `cel:"cluster"`
-	Namespace    string   `cel:"namespace"`
-	Pod          string   `cel:"pod"`
+	ID        string `cel:"id"`
+	Name      string `cel:"name"`
+	Host      string `cel:"host"`
+	Cluster   string `cel:"cluster"`
+	Namespace string `cel:"namespace"`
+	Pod       string `cel:"pod"`
+	// PodsTold is set for one in no pod that is known, among the kubelet's, while
+	// the cluster's API told of pods.
+	PodsTold     bool     `cel:"pods_told"`
+	Sandbox      bool     `cel:"sandbox"` // it holds a pod's network, and no program of its own
 	Privileged   bool     `cel:"privileged"`
 	Capabilities []string `cel:"capabilities"`
 	Mounts       []string `cel:"mounts"`     // paths of the host
@@ -254,6 +258,7 @@ type ConnectionView struct {
 	Answered bool         `cel:"answered"`
 	Shared   bool         `cel:"shared"`   // from the address of a node: another pod there, or the node, may have made it
 	Inferred bool         `cel:"inferred"` // from an address nobody is known to have, to where a command of this container alone says
+	FanOut   float64      `cel:"fan_out"`  // to how many addresses the subject connected on that port within a minute that it is in
 }
 
 // LookupView is the variable "lookup".
@@ -339,6 +344,7 @@ func containerView(p *policy.Policy, c *evidence.Container) ContainerView {
 		Builder: c.Builder, API: apiClientView(p, c.API), BuiltBy: apiClientView(p, c.BuiltBy),
 		Kind: string(c.Kind), PullPolicy: c.PullPolicy, UserRun: c.AskedBy.Known && c.AskedBy.AUID >= 0,
 		ID: c.ID, Name: c.Name, Host: c.Host, Cluster: c.Cluster, Namespace: c.Namespace, Pod: c.Pod,
+		PodsTold: c.PodsTold, Sandbox: c.Sandbox,
 		Privileged: c.Risk.Privileged, Capabilities: c.Risk.Capabilities,
 		PIDMode: c.Risk.PIDMode, NetworkMode: c.Risk.NetworkMode, IPCMode: c.Risk.IPCMode, Restart: c.Risk.RestartPolicy,
 	}
@@ -441,9 +447,10 @@ func parsedView(p *policy.Policy, args []string) CommandView {
 	return commandView(p, &evidence.CommandFact{Line: line, Dropped: line.Drops})
 }
 
-func connectionView(p *policy.Policy, f evidence.Fact) ConnectionView {
+func connectionView(p *policy.Policy, f evidence.Fact, fanOut int) ConnectionView {
 	r := f.Connection.Remote
 	v := ConnectionView{
+		FanOut:   float64(fanOut),
 		Remote:   endpointView(p, r.Addr().String(), r.Addr(), int(r.Port()), "", f.Connection.Domains),
 		BytesOut: -1, BytesIn: -1, Answered: true, Protocol: "tcp", Shared: f.Connection.Shared, Inferred: f.Connection.Inferred,
 	}

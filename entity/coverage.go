@@ -29,7 +29,11 @@ const (
 	byID      key = iota // the container's own id
 	byProcess            // a process id, or what runs of a program tell
 	byAddress            // the container's address
+	byAPI                // nothing: the cluster's API tells of pods
 )
+
+// podsTold is that the API of a cluster tells which pods are made.
+var podsTold = channel{evidence.Creation, byAPI}
 
 // observe notes which kinds of facts the sources of a site can tell, from what
 // they do tell.
@@ -58,6 +62,9 @@ func (s *site) widen() {
 	s.r.widened[s.place] = true
 	s.r.widened[s.cluster.place] = true
 	s.r.widened[event.Place{Tenant: s.place.Tenant}] = true // machines are known in all of it
+	for c := range s.awaiting {
+		c.site.markAlone(c)
+	}
 	if s.cluster == s {
 		for m := range s.members {
 			s.r.widened[m.place] = true
@@ -121,7 +128,9 @@ func tells(b event.Body) []channel {
 		return []channel{{evidence.Launch, byID}, {evidence.Change, byID}}
 	case *event.GuestScript:
 		return []channel{{evidence.Script, byID}, {evidence.Boot, byID}}
-	case *event.Pod, *event.Workload:
+	case *event.Pod:
+		return []channel{{evidence.Creation, byID}, podsTold}
+	case *event.Workload:
 		return []channel{{evidence.Creation, byID}}
 	case *event.PodAccess:
 		return []channel{{evidence.Access, byID}}
@@ -148,6 +157,25 @@ func (b *subjectBuilder) sight(life interval) map[evidence.Kind]evidence.Sight {
 		}
 	}
 	return out
+}
+
+// podsAround reports whether the API of a container's cluster told of pods
+// before and after an instant. If not, the container is looked at again once more
+// of them are told of.
+func (c *container) podsAround(at event.Time) bool {
+	cluster := c.site.cluster
+	if cluster == c.site || at.IsZero() {
+		return false
+	}
+	if s := cluster.coverage[podsTold]; s != nil && s.covers(interval{at.At, at.End()}.widened(-event.Skew)) {
+		delete(cluster.awaiting, c)
+		return true
+	}
+	if cluster.awaiting == nil {
+		cluster.awaiting = map[*container]bool{}
+	}
+	cluster.awaiting[c] = true
+	return false
 }
 
 // covers reports whether the site's own sources told facts of a kind around a

@@ -36,10 +36,13 @@ type site struct {
 	calling timeline[*apiCall]
 	// makings are when containers were made, builders those of nameless images,
 	// builds the stretches of time that concern the builds of others' images.
-	makings   timeline[making]
-	builders  map[*container]int
-	builds    timeline[build]
-	coverage  map[channel]*span
+	makings  timeline[making]
+	builders map[*container]int
+	builds   timeline[build]
+	coverage map[channel]*span
+	// awaiting are the containers of a cluster about which it matters which pods
+	// its API tells of, as long as it does not tell of any after them.
+	awaiting  map[*container]bool
 	hosts     []*event.Event // what inventories say of the host
 	hostAddrs map[netip.Addr]bool
 	// nodeAddrs counts the hosts of a cluster that have an address, dialled has
@@ -190,6 +193,7 @@ func (s *site) remove(c *container) {
 		return
 	}
 	s.unhome(c)
+	delete(s.cluster.awaiting, c)
 	delete(s.containers, c.id)
 	if p := idPrefix(c.id); p != "" {
 		same := s.byPrefix[p]

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 
@@ -62,6 +63,7 @@ type part struct {
 	about   evidence.Container
 	told    []image.Digest
 	health  [][]string
+	within  string     // containerd's namespace, "" if no record tells
 	made    event.Time // when it was created, or first heard of
 	pulled  event.Time // when the kubelet last pulled its image, zero if that is not told
 }
@@ -132,13 +134,19 @@ func (b *subjectBuilder) addPart(members []*container) {
 	p.about.PodInferred = b.c.pod != nil && c.site.cluster.claimedPod(c.id).IsZero()
 	b.parts = append(b.parts, p)
 	b.lifeFacts(p)
+	p.about.Sandbox = c.isSandbox() || path.Base(p.about.Image.Reference.Repository()) == "pause"
 	for _, m := range p.members {
 		for a := range m.made.all() {
 			b.add(evidence.Creation, p.index, a.event)
 			p.madeAt(a.event.Time)
 		}
 	}
+	p.about.PodsTold = b.c.pod == nil && p.within == kubeletsOwn && c.podsAround(p.made)
 }
+
+// kubeletsOwn is the namespace of containerd that the kubelet has containers made
+// in.
+const kubeletsOwn = "k8s.io"
 
 func (b *subjectBuilder) add(kind evidence.Kind, index int, e *event.Event) {
 	b.facts = append(b.facts, evidence.Fact{Kind: kind, Container: index, Event: e})
@@ -176,6 +184,7 @@ func (b *subjectBuilder) lifeFacts(p *part) {
 
 func (b *subjectBuilder) containerEvent(p *part, e *event.Event, c *event.Container) {
 	p.name(c.Name, c.Labels)
+	p.within = cmp.Or(p.within, c.Namespace)
 	if !c.Image.IsZero() && (c.Action == event.ContainerCreate || p.about.Image.Reference.IsZero()) {
 		p.about.Image.Reference = c.Image
 	}

@@ -211,6 +211,11 @@ type Container struct {
 	Cluster   string
 	Namespace string // Kubernetes namespace, or ""
 	Pod       string
+	// PodsTold is set for one in no pod that is known, though it is where the
+	// kubelet's are and the cluster's API told of pods before it and after.
+	PodsTold bool
+	// Sandbox is set for what holds a pod's network and no program of its own.
+	Sandbox bool
 	// PodInferred is set when no record says that the container is in the pod,
 	// and only the time of its start or a connection of it lets infer that.
 	PodInferred bool
