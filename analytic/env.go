@@ -125,6 +125,7 @@ func variables() map[string][]cel.EnvOption {
 	add(evidence.Arrival, view("arrival", "ArrivalView"))
 	add(evidence.Access, view("access", "AccessView"))
 	add(evidence.Request, view("request", "RequestView"))
+	add(evidence.Grant, view("grant", "GrantView"))
 	add(evidence.Exec, view("exec", "ExecView"))
 	add(evidence.Commit, view("commit", "CommitView"))
 	add(evidence.Publication, view("publication", "PublicationView"))

@@ -246,6 +246,8 @@ func (c *varCache) factView(i int) *view {
 		return viewOf(accessView(f))
 	case evidence.Request:
 		return viewOf(requestView(f))
+	case evidence.Grant:
+		return viewOf(grantView(f, c.ev.subject.Pod))
 	case evidence.Exec:
 		return viewOf(execView(f))
 	case evidence.Launch:

@@ -26,7 +26,7 @@ func viewTypes() []any {
 	return []any{
 		reflect.TypeFor[ImageView](), reflect.TypeFor[ContainerView](), reflect.TypeFor[EndpointView](),
 		reflect.TypeFor[CommandView](), reflect.TypeFor[ConnectionView](), reflect.TypeFor[LookupView](), reflect.TypeFor[ArrivalView](), reflect.TypeFor[WriteView](), reflect.TypeFor[BuildView](), reflect.TypeFor[APIClientView](),
-		reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[CommitView](), reflect.TypeFor[ExecView](),
+		reflect.TypeFor[PodView](), reflect.TypeFor[AccessView](), reflect.TypeFor[GrantView](), reflect.TypeFor[RequestView](), reflect.TypeFor[PublicationView](), reflect.TypeFor[CommitView](), reflect.TypeFor[ExecView](),
 		reflect.TypeFor[InstanceView](), reflect.TypeFor[VMImageView](), reflect.TypeFor[PrincipalView](), reflect.TypeFor[LaunchView](), reflect.TypeFor[ChangeView](),
 		reflect.TypeFor[AttemptView](), reflect.TypeFor[SearchView](), reflect.TypeFor[ScriptView](), reflect.TypeFor[SharingView](),
 	}
@@ -133,6 +133,28 @@ type AccessView struct {
 	By      string   `cel:"by"`
 	Groups  []string `cel:"groups"`
 	TTY     bool     `cel:"tty"`
+}
+
+// GrantView is the variable "grant": rights were given to, or by, those who had
+// the pod made, shortly before.
+type GrantView struct {
+	By        string   `cel:"by"`
+	Role      string   `cel:"role"`       // "ClusterRole/cluster-admin"
+	To        []string `cel:"to"`         // "User/bob", "ServiceAccount/ns/name"
+	ToCreator bool     `cel:"to_creator"` // who asked for what made the pod is among them
+	Cluster   bool     `cel:"cluster"`    // in the whole cluster, not in a namespace
+}
+
+func grantView(f evidence.Fact, pod *evidence.Pod) GrantView {
+	b, ok := f.Event.Body.(*event.Grant)
+	if !ok {
+		return GrantView{}
+	}
+	v := GrantView{By: b.By.Name, Role: b.Role, To: b.To, Cluster: b.Object.Kind == "ClusterRoleBinding"}
+	if pod != nil && len(pod.Creators) > 0 {
+		v.ToCreator = slices.Contains(b.Principals(), pod.Creators[0].By.Name)
+	}
+	return v
 }
 
 // RequestView is the variable "request": HTTP or TLS on the network.

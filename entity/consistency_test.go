@@ -18,7 +18,7 @@ func letGo(r *Resolver) {
 		s.images.keepBounds()
 		for s.owners.all.len() > 0 {
 			oldest, _ := s.owners.all.first()
-			s.dropWorkload(oldest.event)
+			s.dropOwner(oldest.event)
 		}
 	}
 	r.settle()

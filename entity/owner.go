@@ -7,7 +7,8 @@ import (
 	"tidewaiter/event"
 )
 
-// ownerStore is what a cluster's records say of the objects that make pods.
+// ownerStore is what a cluster's records say of the objects that make pods, and of
+// the rights of those who have pods made.
 type ownerStore struct {
 	// objects are the events about each, by name; those about an object whose
 	// name is not told are of no use.
@@ -42,35 +43,52 @@ func newOwnerStore() ownerStore {
 	return ownerStore{objects: map[ownerKey]*timeline[*lifeEvent]{}, watchers: map[ownerKey]map[*container]bool{}}
 }
 
-// addWorkload takes in an event about an object that makes pods. s is the
-// cluster's site.
-func (s *site) addWorkload(e *event.Event, b *event.Workload) bool {
-	if b.Object.Name == "" {
+// addOwner takes in an event about what pods are owed to: an object that makes
+// them, or rights that were given. s is the cluster's site.
+func (s *site) addOwner(e *event.Event) bool {
+	keys := ownerKeys(e)
+	if len(keys) == 0 {
 		return false
 	}
-	st, key := &s.owners, keyOf(b.Object)
-	if st.objects[key] == nil {
-		st.objects[key] = &timeline[*lifeEvent]{}
+	st := &s.owners
+	for _, key := range keys {
+		if st.objects[key] == nil {
+			st.objects[key] = &timeline[*lifeEvent]{}
+		}
+		st.objects[key].add(&lifeEvent{event: e})
+		s.regardOwner(key)
 	}
-	st.objects[key].add(&lifeEvent{event: e})
 	st.all.add(recorded{e})
-	s.regardOwner(key)
 	for st.all.len() > s.r.limits.Workloads {
 		oldest, _ := st.all.first()
-		s.dropWorkload(oldest.event)
+		s.dropOwner(oldest.event)
 	}
 	return true
 }
 
-func (s *site) dropWorkload(e *event.Event) {
-	st := &s.owners
-	key := keyOf(e.Body.(*event.Workload).Object)
-	st.all.remove(recorded{e})
-	st.objects[key].remove(&lifeEvent{event: e})
-	if st.objects[key].len() == 0 {
-		delete(st.objects, key)
+// ownerKeys are what an event is filed under; none if it says nothing of use.
+func ownerKeys(e *event.Event) []ownerKey {
+	switch b := e.Body.(type) {
+	case *event.Workload:
+		if b.Object.Name != "" {
+			return []ownerKey{keyOf(b.Object)}
+		}
+	case *event.Grant:
+		return grantKeys(b)
 	}
-	s.regardOwner(key)
+	return nil
+}
+
+func (s *site) dropOwner(e *event.Event) {
+	st := &s.owners
+	st.all.remove(recorded{e})
+	for _, key := range ownerKeys(e) {
+		st.objects[key].remove(&lifeEvent{event: e})
+		if st.objects[key].len() == 0 {
+			delete(st.objects, key)
+		}
+		s.regardOwner(key)
+	}
 	s.r.drop(droppedWorkloads, s.place.String())
 	s.r.released = append(s.r.released, e.ID)
 }

@@ -243,13 +243,13 @@ func (b *subjectBuilder) owners(life []*event.Event) {
 		keys[i] = keyOf(o)
 		b.workload(o, created)
 	}
-	b.site.owners.watch(b.c, keys)
 	if len(chain) > 0 {
 		b.pod.Owner = chain[len(chain)-1]
 	}
 	if created != nil {
 		b.pod.Creators = append(b.pod.Creators, evidence.Creator{Object: self, By: created.Body.(*event.Pod).By})
 	}
+	b.site.owners.watch(b.c, append(keys, b.grants()...))
 }
 
 // toldOwner is the owner that sensors tell, if no record of the API does.

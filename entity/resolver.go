@@ -152,8 +152,8 @@ func (s *site) apply(e *event.Event) bool {
 		return s.addInstance(e, b)
 	case *event.VMImage:
 		return s.addVMImage(e)
-	case *event.Workload:
-		return s.cluster.addWorkload(e, b)
+	case *event.Workload, *event.Grant:
+		return s.cluster.addOwner(e)
 	case *event.APIRequest, *event.BuildStep:
 		return s.addAPICall(e, nil)
 	case *event.HTTP, *event.Flow:

@@ -2,7 +2,7 @@ package event
 
 import (
 	"net/netip"
-
+	"strings"
 	"tidewaiter/image"
 )
 
@@ -186,6 +186,19 @@ type Grant struct {
 
 // Kind implements Body.
 func (*Grant) Kind() Kind { return KindGrant }
+
+// Principals are those who got the rights, as the API server calls them; a
+// group's members are not told.
+func (g *Grant) Principals() []string {
+	names := make([]string, len(g.To))
+	for i, to := range g.To {
+		kind, name, _ := strings.Cut(to, "/")
+		if names[i] = name; kind == "ServiceAccount" {
+			names[i] = "system:serviceaccount:" + strings.ReplaceAll(name, "/", ":")
+		}
+	}
+	return names
+}
 
 // KubeEvent is a Kubernetes Event about a pod: a statement for people, kept for
 // an hour, repeated with a count. Time is that of its first occurrence.

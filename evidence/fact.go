@@ -32,6 +32,7 @@ const (
 	Access     Kind = "access"     // somebody reached into it through the API: exec, attach
 	Build      Kind = "build"      // its image was asked to be built, or a step of that ran
 	Fetch      Kind = "fetch"      // while its image was built, the host or the builder connected to somebody
+	Grant      Kind = "grant"      // rights were given to, or by, those who had it made
 	Exec       Kind = "exec"       // the runtime started a further process in it
 	Commit     Kind = "commit"     // an image was made of what it had become
 	Exit       Kind = "exit"       // it ended
@@ -52,7 +53,7 @@ const (
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Exec, Commit, Exit, Description, Launch, Boot, Change, Attempt, Search, Script, Sharing, Publication, Plain}
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Grant, Exec, Commit, Exit, Description, Launch, Boot, Change, Attempt, Search, Script, Sharing, Publication, Plain}
 }
 
 // Fact is one thing that an event says about a subject.

@@ -97,6 +97,8 @@ func describeKubernetes(body event.Body) string {
 			s += ": " + strings.Join(b.Command, " ")
 		}
 		return by(b.By) + s
+	case *event.Grant:
+		return by(b.By) + "give " + b.Role + " to " + strings.Join(b.To, ", ")
 	case *event.KubeEvent:
 		return b.Reason + ": " + b.Message
 	}
