@@ -25,7 +25,7 @@ test:
 # The built program as a process, on real recordings and, as root with Docker
 # installed, on a recording that it makes with a real Docker Engine.
 e2e: build
-	go test -tags e2e -count=1 -timeout 30m ./e2e/...
+	go test -tags e2e -count=1 -timeout 50m ./e2e/...
 
 # Every fuzz target for FUZZTIME (default 60s each).
 FUZZTIME ?= 60s

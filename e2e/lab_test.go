@@ -363,6 +363,9 @@ func (l *lab) wait(what string, ready func() bool) {
 
 func (l *lab) waitUpTo(limit time.Duration, what string, ready func() bool) {
 	l.t.Helper()
+	if os.Getenv(machineVariable) != "" {
+		limit *= 4 // it is emulated
+	}
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		if ready() {
 			return

@@ -20,7 +20,7 @@ import (
 // its sandbox every sensor that the host has something for watches, a drill is
 // seen whole, a killed daemon is started again, and stopping is clean.
 func TestSystemdUnit(t *testing.T) {
-	said := machine{Systemd: true, Tests: "^TestUnitAsDeployed$", Limit: 6 * time.Minute}.run(t)
+	said := machine{Systemd: true, Tests: "^TestUnitAsDeployed$", Limit: 10 * time.Minute}.run(t)
 	for line := range strings.Lines(said) {
 		if strings.Contains(line, "_test.go:") {
 			t.Log(strings.TrimSpace(line))
@@ -43,7 +43,7 @@ func sh(t *testing.T, name string, args ...string) string {
 func readyAs(t *testing.T) (s status) {
 	t.Helper()
 	const api = "http://127.0.0.1:9465"
-	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(time.Second) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(time.Second) {
 		answer, err := http.Get(api + "/readyz")
 		if err == nil {
 			answer.Body.Close()
