@@ -16,12 +16,7 @@ import (
 // finds in a stream is what it finds undisturbed, and what happens on the host
 // before, between and after is found.
 func TestTheClockIsSet(t *testing.T) {
-	said := machine{Tests: "^TestClock", Limit: 15 * time.Minute}.run(t)
-	for line := range strings.Lines(said) {
-		if strings.Contains(line, "_test.go:") {
-			t.Log(strings.TrimSpace(line))
-		}
-	}
+	machine{Tests: "^TestClock", Limit: 15 * time.Minute}.run(t)
 }
 
 // moveClock sets the machine's clock, to another time than it is.
@@ -36,14 +31,7 @@ func moveClock(t *testing.T, by time.Duration) {
 
 func TestClockStepsWithinAStream(t *testing.T) {
 	needsMachine(t)
-	from, policy, truth := streamOf(t, 5_000)
-	calmLogs := t.TempDir()
-	calm := newWatcher(t, followConfig(policy, calmLogs))
-	calm.start()
-	trickle(t, from, calmLogs, 4*time.Second).Wait()
-	want := calm.settled(len(truth.Guilty))
-	calm.end(syscall.SIGTERM)
-
+	from, policy, want := undisturbed(t, 5_000)
 	logs := t.TempDir()
 	w := newWatcher(t, followConfig(policy, logs))
 	w.start()
@@ -55,7 +43,7 @@ func TestClockStepsWithinAStream(t *testing.T) {
 	wg.Wait()
 	got := w.settled(len(want))
 	w.end(syscall.SIGTERM)
-	if len(want) < len(truth.Guilty) || !maps.Equal(got, want) {
+	if !maps.Equal(got, want) {
 		t.Errorf("%d findings, undisturbed %d: %v", len(got), len(want), difference(got, want))
 	}
 	for key, times := range tellings(t, w.data()) {

@@ -45,18 +45,21 @@ type drilled struct {
 	Passed    bool
 	Container string
 	Swallowed int `json:"packets_swallowed"`
-	Legs      []struct {
-		Leg, State string
-		Sources    []string
-		After      float64  `json:"after_seconds"`
-		Should     []string `json:"should_tell"`
-		Open       []string
-	}
-	Finding *struct {
+	Legs      []drilledLeg
+	Finding   *struct {
 		ID, Severity string
 		Raised       bool
 	}
 	Notes []string
+}
+
+// drilledLeg is one leg of the report.
+type drilledLeg struct {
+	Leg, State string
+	Sources    []string
+	After      float64  `json:"after_seconds"`
+	Should     []string `json:"should_tell"`
+	Open       []string
 }
 
 // by gives the sources of each leg that was seen, "" if it was not in time.

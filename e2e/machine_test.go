@@ -43,9 +43,9 @@ func needsMachine(t *testing.T) {
 	}
 }
 
-// run boots the machine and gives what the tests said in it. Every one of them
-// must have passed, and not been skipped.
-func (m machine) run(t *testing.T) string {
+// run boots the machine and logs what the tests log in it. Every one of them must
+// have passed, and not been skipped.
+func (m machine) run(t *testing.T) {
 	t.Helper()
 	kernel := os.Getenv(kernelVariable)
 	if kernel == "" {
@@ -88,7 +88,11 @@ func (m machine) run(t *testing.T) string {
 	if err := errors.Join(ended, err, statusErr); err != nil || strings.TrimSpace(string(status)) != "0" || bytes.Contains(said, []byte("--- SKIP")) {
 		t.Fatalf("in the machine: status %q, %v\n%s\nconsole: %s", status, err, said, console.String())
 	}
-	return string(said)
+	for line := range strings.Lines(string(said)) {
+		if strings.Contains(line, "_test.go:") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
 }
 
 // prepare fills the folder that the machine can write to.

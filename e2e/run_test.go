@@ -189,6 +189,23 @@ func streamOf(t *testing.T, events int) (dir, policy string, truth traffic.Truth
 	return dir, policy, truth
 }
 
+// undisturbed writes a stream with known attacks, and gives what a daemon finds in
+// it that nobody disturbs.
+func undisturbed(t *testing.T, events int) (from, policy string, want map[string]string) {
+	t.Helper()
+	from, policy, truth := streamOf(t, events)
+	logs := t.TempDir()
+	w := newWatcher(t, followConfig(policy, logs))
+	w.start()
+	trickle(t, from, logs, 4*time.Second).Wait()
+	want = w.settled(len(truth.Guilty))
+	w.end(syscall.SIGTERM)
+	if len(want) < len(truth.Guilty) {
+		t.Fatalf("undisturbed, %d findings for %d attacks", len(want), len(truth.Guilty))
+	}
+	return from, policy, want
+}
+
 // kills is how often the daemon is killed; TIDEWAITER_KILLS changes it.
 func kills() int {
 	n := 200
@@ -201,17 +218,7 @@ func kills() int {
 // lost. What it told it does not tell anew, but for the moment between telling
 // and noting that; the notice then has the same id.
 func TestKilledAtAnyMoment(t *testing.T) {
-	from, policy, truth := streamOf(t, 20_000)
-	calmLogs := t.TempDir()
-	calm := newWatcher(t, followConfig(policy, calmLogs))
-	calm.start()
-	trickle(t, from, calmLogs, 4*time.Second).Wait()
-	want := calm.settled(len(truth.Guilty))
-	calm.end(syscall.SIGTERM)
-	if len(want) < len(truth.Guilty) {
-		t.Fatalf("undisturbed, %d findings for %d attacks", len(want), len(truth.Guilty))
-	}
-
+	from, policy, want := undisturbed(t, 20_000)
 	logs := t.TempDir()
 	w := newWatcher(t, followConfig(policy, logs))
 	n := kills()

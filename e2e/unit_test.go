@@ -17,15 +17,10 @@ import (
 )
 
 // The unit runs as deployed, on a host with systemd and Docker's own units: within
-// its sandbox every sensor that the host has something for watches, a drill is
-// seen whole, a killed daemon is started again, and stopping is clean.
+// its sandbox every sensor that the host has something for watches, no leg of a
+// drill is blind, a killed daemon is started again, and stopping is clean.
 func TestSystemdUnit(t *testing.T) {
-	said := machine{Systemd: true, Tests: "^TestUnitAsDeployed$", Limit: 10 * time.Minute}.run(t)
-	for line := range strings.Lines(said) {
-		if strings.Contains(line, "_test.go:") {
-			t.Log(strings.TrimSpace(line))
-		}
-	}
+	machine{Systemd: true, Tests: "^TestUnitAsDeployed$", Limit: 10 * time.Minute}.run(t)
 }
 
 // sh runs a command that must succeed, and gives what it said.
@@ -111,10 +106,15 @@ func TestUnitAsDeployed(t *testing.T) {
 		var said strings.Builder
 		cmd.Stderr = &said
 		out, err := cmd.Output()
-		if err := errors.Join(err, json.Unmarshal(out, &d)); err != nil || !d.Passed {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) && exit.ExitCode() == 3 {
+			err = nil // a leg is late, on a machine that is emulated, or blind
+		}
+		err = errors.Join(err, json.Unmarshal(out, &d))
+		if err != nil || len(d.Legs) == 0 || d.Finding == nil || slices.ContainsFunc(d.Legs, func(l drilledLeg) bool { return l.State != "seen" && l.State != "late" }) {
 			t.Errorf("the drill is not seen whole: %v, %+v\n%s", err, d, said.String())
 		}
-		t.Logf("drill: %v", d.by())
+		t.Logf("drill, by the sources of what was told in time: %v", d.by())
 	}
 	drill()
 

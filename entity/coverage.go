@@ -62,8 +62,10 @@ func (s *site) widen() {
 	s.r.widened[s.place] = true
 	s.r.widened[s.cluster.place] = true
 	s.r.widened[event.Place{Tenant: s.place.Tenant}] = true // machines are known in all of it
-	for c := range s.awaiting {
-		c.site.markAlone(c)
+	for c, at := range s.awaiting {
+		if s.tellsPods(at) {
+			c.site.markAlone(c)
+		}
 	}
 	if s.cluster == s {
 		for m := range s.members {
@@ -160,22 +162,29 @@ func (b *subjectBuilder) sight(life interval) map[evidence.Kind]evidence.Sight {
 }
 
 // podsAround reports whether the API of a container's cluster told of pods
-// before and after an instant. If not, the container is looked at again once more
-// of them are told of.
+// before and after an instant. If not, the container is looked at again once it
+// has.
 func (c *container) podsAround(at event.Time) bool {
 	cluster := c.site.cluster
 	if cluster == c.site || at.IsZero() {
 		return false
 	}
-	if s := cluster.coverage[podsTold]; s != nil && s.covers(interval{at.At, at.End()}.widened(-event.Skew)) {
+	if cluster.tellsPods(at) {
 		delete(cluster.awaiting, c)
 		return true
 	}
 	if cluster.awaiting == nil {
-		cluster.awaiting = map[*container]bool{}
+		cluster.awaiting = map[*container]event.Time{}
 	}
-	cluster.awaiting[c] = true
+	cluster.awaiting[c] = at
 	return false
+}
+
+// tellsPods reports whether the API of a cluster told of pods before and after an
+// instant.
+func (s *site) tellsPods(at event.Time) bool {
+	told := s.coverage[podsTold]
+	return told != nil && told.covers(interval{at.At, at.End()}.widened(-event.Skew))
 }
 
 // covers reports whether the site's own sources told facts of a kind around a

@@ -2,6 +2,7 @@ package entity
 
 import (
 	"cmp"
+	"path"
 	"slices"
 
 	"tidewaiter/event"
@@ -101,6 +102,10 @@ func (b *subjectBuilder) innerContainers() [][]*container {
 	})
 	return out
 }
+
+// isPause reports that a repository is called like the image that sandboxes are of,
+// where nothing better tells one.
+func isPause(repository string) bool { return path.Base(repository) == "pause" }
 
 // isSandbox reports that a container is a pod's sandbox, by its labels or
 // because others lie in it.

@@ -40,9 +40,9 @@ type site struct {
 	builders map[*container]int
 	builds   timeline[build]
 	coverage map[channel]*span
-	// awaiting are the containers of a cluster about which it matters which pods
-	// its API tells of, as long as it does not tell of any after them.
-	awaiting  map[*container]bool
+	// awaiting are the containers of a cluster, by when they were made, about which
+	// it matters which pods its API tells of, as long as it told of none around then.
+	awaiting  map[*container]event.Time
 	hosts     []*event.Event // what inventories say of the host
 	hostAddrs map[netip.Addr]bool
 	// nodeAddrs counts the hosts of a cluster that have an address, dialled has

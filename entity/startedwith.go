@@ -2,7 +2,6 @@ package entity
 
 import (
 	"maps"
-	"path"
 	"slices"
 	"strings"
 
@@ -57,7 +56,7 @@ func (c *container) beginning() (b begun, ok bool) {
 			break
 		}
 	}
-	b.sandbox = c.isSandbox() || path.Base(b.image) == "pause"
+	b.sandbox = c.isSandbox() || isPause(b.image)
 	b.told = c.site.cluster.claimedPod(c.id)
 	return b, true
 }

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math"
 	"net/netip"
-	"path"
 	"slices"
 	"strings"
 
@@ -134,7 +133,7 @@ func (b *subjectBuilder) addPart(members []*container) {
 	p.about.PodInferred = b.c.pod != nil && c.site.cluster.claimedPod(c.id).IsZero()
 	b.parts = append(b.parts, p)
 	b.lifeFacts(p)
-	p.about.Sandbox = c.isSandbox() || path.Base(p.about.Image.Reference.Repository()) == "pause"
+	p.about.Sandbox = c.isSandbox() || isPause(p.about.Image.Reference.Repository())
 	for _, m := range p.members {
 		for a := range m.made.all() {
 			b.add(evidence.Creation, p.index, a.event)

@@ -138,7 +138,7 @@ func (s *Sensor) connect(ctx context.Context) (*client.Client, error) {
 	if path, local := strings.CutPrefix(s.options.Host, "unix://"); local {
 		who, group := "Docker", "docker"
 		if s.options.Name == Podman {
-			who, group = "Podman's service", ""
+			who, group = "Podman", ""
 		}
 		if err := sensor.Reach(ctx, path, who, group); err != nil {
 			return nil, err
