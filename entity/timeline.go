@@ -2,8 +2,8 @@ package entity
 
 import (
 	"iter"
+	"math"
 	"slices"
-	"sort"
 
 	"tidewaiter/event"
 )
@@ -22,8 +22,15 @@ type ordered[T any] interface {
 // kept in short pieces: adding and removing anywhere costs about as much as at
 // the end. The zero value is empty.
 type timeline[T ordered[T]] struct {
-	pieces [][]T // none is empty
+	pieces [][]entry[T] // none is empty
 	n      int
+}
+
+// entry is an element beside its time: what looks for a time need not look at
+// the elements.
+type entry[T any] struct {
+	at int64
+	x  T
 }
 
 // pieceSize is the greatest length of a piece.
@@ -31,22 +38,47 @@ const pieceSize = 512
 
 func (t *timeline[T]) len() int { return t.n }
 
-// search finds the first element for which from is true, which it then must be
-// for all later ones: the piece and the place in it.
-func (t *timeline[T]) search(from func(T) bool) (p, i int) {
-	p = sort.Search(len(t.pieces), func(p int) bool { return from(t.pieces[p][len(t.pieces[p])-1]) })
+// seek finds the first element of an instant or later: the piece and the place
+// in it.
+func (t *timeline[T]) seek(at int64) (p, i int) {
+	p = leading(t.pieces, func(piece []entry[T]) bool { return piece[len(piece)-1].at < at })
 	if p < len(t.pieces) {
-		i = sort.Search(len(t.pieces[p]), func(i int) bool { return from(t.pieces[p][i]) })
+		i = leading(t.pieces[p], func(e entry[T]) bool { return e.at < at })
 	}
 	return p, i
 }
 
+// place finds the first element that is not before x.
+func (t *timeline[T]) place(x T) (p, i int) {
+	at := x.when()
+	before := func(e entry[T]) bool { return e.at < at || e.at == at && e.x.compare(x) < 0 }
+	p = leading(t.pieces, func(piece []entry[T]) bool { return before(piece[len(piece)-1]) })
+	if p < len(t.pieces) {
+		i = leading(t.pieces[p], before)
+	}
+	return p, i
+}
+
+// leading is how many there are at the beginning for which before is true;
+// it is for none after those.
+func leading[T any](all []T, before func(T) bool) int {
+	low, high := 0, len(all)
+	for low < high {
+		if mid := int(uint(low+high) / 2); before(all[mid]) {
+			low = mid + 1
+		} else {
+			high = mid
+		}
+	}
+	return low
+}
+
 func (t *timeline[T]) add(x T) {
 	t.n++
-	p, i := t.search(func(y T) bool { return y.compare(x) > 0 })
+	p, i := t.place(x)
 	if p == len(t.pieces) {
 		if p == 0 || len(t.pieces[p-1]) == pieceSize {
-			t.pieces = append(t.pieces, []T{x})
+			t.pieces = append(t.pieces, []entry[T]{{x.when(), x}})
 			return
 		}
 		p--
@@ -61,13 +93,13 @@ func (t *timeline[T]) add(x T) {
 			p, i = p+1, i-pieceSize/2
 		}
 	}
-	t.pieces[p] = slices.Insert(t.pieces[p], i, x)
+	t.pieces[p] = slices.Insert(t.pieces[p], i, entry[T]{x.when(), x})
 }
 
 // remove takes out the element that compares equal, if there is one.
 func (t *timeline[T]) remove(x T) {
-	p, i := t.search(func(y T) bool { return y.compare(x) >= 0 })
-	if p == len(t.pieces) || t.pieces[p][i].compare(x) != 0 {
+	p, i := t.place(x)
+	if p == len(t.pieces) || t.pieces[p][i].x.compare(x) != 0 {
 		return
 	}
 	t.n--
@@ -85,11 +117,11 @@ func (t *timeline[T]) remove(x T) {
 
 // find gives the element that compares equal.
 func (t *timeline[T]) find(x T) (found T, ok bool) {
-	p, i := t.search(func(y T) bool { return y.compare(x) >= 0 })
-	if p == len(t.pieces) || t.pieces[p][i].compare(x) != 0 {
+	p, i := t.place(x)
+	if p == len(t.pieces) || t.pieces[p][i].x.compare(x) != 0 {
 		return found, false
 	}
-	return t.pieces[p][i], true
+	return t.pieces[p][i].x, true
 }
 
 // first gives the earliest element.
@@ -97,7 +129,7 @@ func (t *timeline[T]) first() (x T, ok bool) {
 	if t.n == 0 {
 		return x, false
 	}
-	return t.pieces[0][0], true
+	return t.pieces[0][0].x, true
 }
 
 // last gives the latest element of up to an instant.
@@ -114,10 +146,10 @@ func (t *timeline[T]) all() iter.Seq[T] { return t.between(always) }
 // between gives the elements of an interval, both ends included, in order.
 func (t *timeline[T]) between(when interval) iter.Seq[T] {
 	return func(yield func(T) bool) {
-		p, i := t.search(func(y T) bool { return y.when() >= when.from })
+		p, i := t.seek(when.from)
 		for ; p < len(t.pieces); p, i = p+1, 0 {
-			for _, x := range t.pieces[p][i:] {
-				if x.when() > when.to || !yield(x) {
+			for _, e := range t.pieces[p][i:] {
+				if e.at > when.to || !yield(e.x) {
 					return
 				}
 			}
@@ -128,7 +160,10 @@ func (t *timeline[T]) between(when interval) iter.Seq[T] {
 // back gives the elements of up to an instant, the latest first.
 func (t *timeline[T]) back(upTo int64) iter.Seq[T] {
 	return func(yield func(T) bool) {
-		p, i := t.search(func(y T) bool { return y.when() > upTo })
+		p, i := len(t.pieces), 0
+		if upTo != math.MaxInt64 {
+			p, i = t.seek(upTo + 1)
+		}
 		for {
 			if i--; i < 0 {
 				if p--; p < 0 {
@@ -136,7 +171,7 @@ func (t *timeline[T]) back(upTo int64) iter.Seq[T] {
 				}
 				i = len(t.pieces[p]) - 1
 			}
-			if !yield(t.pieces[p][i]) {
+			if !yield(t.pieces[p][i].x) {
 				return
 			}
 		}
@@ -145,11 +180,16 @@ func (t *timeline[T]) back(upTo int64) iter.Seq[T] {
 
 // after gives the first element after x.
 func (t *timeline[T]) after(x T) (y T, ok bool) {
-	p, i := t.search(func(y T) bool { return y.compare(x) > 0 })
+	p, i := t.place(x)
+	if p < len(t.pieces) && t.pieces[p][i].x.compare(x) == 0 {
+		if i++; i == len(t.pieces[p]) {
+			p, i = p+1, 0
+		}
+	}
 	if p == len(t.pieces) {
 		return y, false
 	}
-	return t.pieces[p][i], true
+	return t.pieces[p][i].x, true
 }
 
 // compareEvents orders events by time, then id.

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -178,11 +176,7 @@ func hunt(c *cobra.Command, f huntFlags, paths []string) error {
 	opt.Progress = progress.show
 	stop, done := interruptible(c.ErrOrStderr())
 	opt.Stop = stop
-	if os.Getenv("GOGC") == "" {
-		// A hunt holds what is still undecided, and little else: collecting twice
-		// as often costs a tenth more time and spares a third of the memory.
-		debug.SetGCPercent(50)
-	}
+	paceGarbage()
 	r, err := app.Hunt(opt)
 	done()
 	progress.clear()
