@@ -167,7 +167,7 @@ func (ev *evaluation) beginning() int64 {
 	}
 	made, own, all := int64(math.MaxInt64), int64(math.MaxInt64), int64(math.MaxInt64)
 	for _, f := range ev.subject.Facts {
-		if f.Event.Time.IsZero() {
+		if f.Event.Time.IsZero() || f.Kind == evidence.Preparation {
 			continue
 		}
 		all = min(all, f.Event.Time.At)
@@ -450,7 +450,7 @@ func (ev *evaluation) legs(d *detection, members map[int]bool) []Leg {
 // to be belongs to its story at any time.
 func (ev *evaluation) behaviour(k evidence.Kind) bool {
 	switch k {
-	case evidence.Arrival, evidence.Creation, evidence.Start, evidence.Build, evidence.Description, evidence.Launch, evidence.Boot, evidence.Change, evidence.Attempt, evidence.Search, evidence.Sharing:
+	case evidence.Arrival, evidence.Creation, evidence.Start, evidence.Build, evidence.Description, evidence.Launch, evidence.Boot, evidence.Change, evidence.Attempt, evidence.Search, evidence.Sharing, evidence.Preparation, evidence.Use:
 		return false
 	}
 	return true

@@ -258,6 +258,7 @@ type CommandView struct {
 	Downloads     bool           `cel:"downloads"`
 	DownloadPiped bool           `cel:"download_piped"`
 	DecodePiped   bool           `cel:"decode_piped"`
+	RemoteShell   bool           `cel:"remote_shell"` // a shell is joined to a connection
 	HealthCheck   bool           `cel:"health_check"`
 	Dropped       string         `cel:"dropped"` // the file that was written before it ran
 	First         bool           `cel:"first"`
@@ -448,7 +449,7 @@ func localName(host string) bool {
 func commandView(p *policy.Policy, c *evidence.CommandFact) CommandView {
 	v := CommandView{
 		Programs: c.Programs, Text: c.Text, Exe: c.Exe, Script: c.Script, Writes: c.Writes,
-		Downloads: c.Downloads, DownloadPiped: c.DownloadPiped, DecodePiped: c.DecodePiped,
+		Downloads: c.Downloads, DownloadPiped: c.DownloadPiped, DecodePiped: c.DecodePiped, RemoteShell: c.RemoteShell,
 		HealthCheck: c.HealthCheck, Dropped: c.Dropped, First: c.First, Exec: c.Exec, TTY: c.TTY, UID: c.UID, Agent: c.Agent,
 	}
 	if len(c.Programs) > 0 {

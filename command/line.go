@@ -37,6 +37,9 @@ type Line struct {
 	// DownloadPiped is set when what was fetched is run by an interpreter
 	// without becoming a file; DecodePiped when what was decoded is.
 	DownloadPiped, DecodePiped bool
+	// RemoteShell is set when a shell, or program text that starts one, is joined
+	// to a connection.
+	RemoteShell bool
 	// Downloads is set when a downloader names an endpoint.
 	Downloads bool
 	// Text is the command line for people: arguments joined by blanks, valid
@@ -91,6 +94,9 @@ func Parse(args []string, exe, script string) Line {
 		r.call(line, text{})
 	}
 	r.out.Text = shown(args)
+	if !slices.Contains(args, "-c") { // else its script was looked at
+		r.out.RemoteShell = r.out.RemoteShell || remoteShell(r.out.Text)
+	}
 	return r.out
 }
 
@@ -348,6 +354,7 @@ func (r *reader) code(name, s string) bool {
 			r.endpoint(Endpoint{Host: m[1], Port: int(port)})
 		}
 	}
+	r.out.RemoteShell = r.out.RemoteShell || codeIsRemoteShell(s)
 	fetches := r.urls(s)
 	evals := evaluates.MatchString(s) || strings.HasPrefix(name, "py") && executes.MatchString(s)
 	r.piped(text{fetched: evals && fetches, decoded: evals && decodes.MatchString(s)})

@@ -27,6 +27,7 @@ func (r *reader) script(s string, in text) text {
 	if nesting(s) > maxNesting {
 		return r.roughly(s, in)
 	}
+	r.out.RemoteShell = r.out.RemoteShell || remoteShell(s)
 	statements, end := parse(s)
 	declared := len(r.declared)
 	out := r.statements(statements, in)

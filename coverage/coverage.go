@@ -101,11 +101,11 @@ var runtime = []evidence.Kind{evidence.Arrival, evidence.Creation, evidence.Star
 // tells says what records of a source can tell; TestTellsWhatIsSeen holds it
 // against recordings.
 var tells = map[event.Source][]evidence.Kind{
-	event.Docker:      append(slices.Clone(runtime), evidence.Build),
+	event.Docker:      append(slices.Clone(runtime), evidence.Build, evidence.Preparation, evidence.Use),
 	event.Inspect:     {evidence.Description},
-	event.Containerd:  runtime,
+	event.Containerd:  append(slices.Clone(runtime), evidence.Use),
 	event.CRI:         {evidence.Arrival, evidence.Creation, evidence.Start, evidence.Exec, evidence.Exit, evidence.Description},
-	event.Dockerd:     {evidence.Build, evidence.Creation, evidence.Arrival, evidence.Exec},
+	event.Dockerd:     {evidence.Build, evidence.Creation, evidence.Arrival, evidence.Exec, evidence.Use},
 	event.DockerAuthz: {evidence.Build, evidence.Creation, evidence.Exec},
 	event.Kernel:      {evidence.Command, evidence.Connection, evidence.Build, evidence.Fetch},
 	event.Auditd:      {evidence.Command, evidence.Connection, evidence.Write, evidence.Build, evidence.Fetch},
@@ -167,6 +167,8 @@ var opens = map[evidence.Kind][]string{
 	evidence.Build:       {"dockerd's own log with \"debug\": true in daemon.json", "calls of the Docker API's port (sensor wire)", "HTTP logs of that port", "the kernel's programs (sensor ebpf) for builders' command lines"},
 	evidence.Fetch:       {"connection tracking (sensor conntrack)", "the kernel's connections (sensor ebpf)"},
 	evidence.Publication: {"a registry's notifications"},
+	evidence.Preparation: {"Docker's or containerd's events of the host that pushes (sensors docker, containerd)"},
+	evidence.Use:         {"Docker's or containerd's events of the hosts that run it (sensors docker, containerd)"},
 	evidence.Launch:      {"CloudTrail, Google Cloud's audit logs or Azure's activity log"},
 	evidence.Boot:        {"cloud-init's log or the cloud agent's", "the cloud's own trail"},
 	evidence.Change:      {"CloudTrail, Google Cloud's audit logs or Azure's activity log"},

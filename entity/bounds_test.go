@@ -353,7 +353,7 @@ func TestKeptEventsAreAccountedFor(t *testing.T) {
 		body event.Body
 		kept bool
 	}{
-		"a push":                        {&event.Image{Action: event.ImagePush, Digest: sum(1)}, false},
+		"an image saved to a file":      {&event.Image{Action: event.ImageSave, Digest: sum(1)}, false},
 		"a flow from nowhere":           {&event.Flow{}, false},
 		"a unix socket":                 {&event.Socket{PID: 5, Path: "/x"}, false},
 		"a loss":                        {&event.Loss{}, false},

@@ -21,7 +21,7 @@ func (r *Resolver) EndedBefore(at int64) []evidence.SubjectID {
 			}
 		}
 	}
-	for id, e := range r.publications {
+	for id, e := range r.publications.pushes {
 		if e.Time.At < at {
 			out = append(out, id)
 		}

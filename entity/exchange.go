@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"tidewaiter/evidence"
 	"tidewaiter/image"
 )
 
@@ -94,5 +95,126 @@ func (r *Resolver) ForeignEdges(from string) []image.EdgeNews {
 		}
 	}
 	slices.SortFunc(out, func(a, b image.EdgeNews) int { return a.Edge.Compare(b.Edge) })
+	return out
+}
+
+// What a registry took in is told of in one partition, and what hosts know of
+// that image wherever they are: each partition tells the others of its pushes,
+// and answers what its hosts tell of theirs.
+
+// Told is what the hosts of one partition tell of a push that another knows.
+type Told struct {
+	Push  evidence.SubjectID
+	Facts []evidence.Fact
+}
+
+// PushNews gives the pushes known here that others have not heard of since they
+// changed.
+func (r *Resolver) PushNews() []Push {
+	var out []Push
+	for _, id := range r.PendingPushes() {
+		if e := r.publications.pushes[id]; e != nil {
+			out = append(out, pushOf(id, e))
+		} else {
+			out = append(out, Push{Subject: id, Gone: true})
+		}
+	}
+	clear(r.publications.news)
+	return out
+}
+
+// PendingPushes lists the pushes that PushNews would tell of, and leaves them to
+// be told.
+func (r *Resolver) PendingPushes() []evidence.SubjectID {
+	return slices.SortedFunc(maps.Keys(r.publications.news), evidence.SubjectID.Compare)
+}
+
+// AbsorbPushes takes in what another partition says of its pushes.
+func (r *Resolver) AbsorbPushes(from string, list []Push) {
+	for _, p := range list {
+		known, had := r.publications.abroad[p.Subject]
+		switch {
+		case p.Gone && had:
+			r.collectNoMore(known.Push)
+			delete(r.publications.abroad, p.Subject)
+			delete(r.publications.answers, p.Subject)
+		case !p.Gone && !had:
+			r.publications.abroad[p.Subject] = foreignPush{p, from}
+			r.collect(p)
+			r.publications.answers[p.Subject] = true
+		}
+	}
+}
+
+// ForeignPushes lists the pushes that another partition told of.
+func (r *Resolver) ForeignPushes(from string) []Push {
+	var out []Push
+	for _, p := range r.publications.abroad {
+		if p.from == from {
+			out = append(out, p.Push)
+		}
+	}
+	slices.SortFunc(out, func(a, b Push) int { return a.Subject.Compare(b.Subject) })
+	return out
+}
+
+// Answers gives what hosts here tell of others' pushes, where that changed since
+// the last call.
+func (r *Resolver) Answers() []Told {
+	r.settle()
+	var out []Told
+	for _, id := range r.PendingAnswers() {
+		if p, known := r.publications.abroad[id]; known {
+			out = append(out, Told{id, r.hostsTell(p.Push)})
+		}
+	}
+	clear(r.publications.answers)
+	return out
+}
+
+// PendingAnswers lists the pushes that Answers would tell of, and leaves them to
+// be told.
+func (r *Resolver) PendingAnswers() []evidence.SubjectID {
+	return slices.SortedFunc(maps.Keys(r.publications.answers), evidence.SubjectID.Compare)
+}
+
+// RestorePending sets what PushNews and Answers tell of next.
+func (r *Resolver) RestorePending(pushes, answers []evidence.SubjectID) {
+	clear(r.publications.news)
+	clear(r.publications.answers)
+	for _, id := range pushes {
+		r.publications.news[id] = true
+	}
+	for _, id := range answers {
+		r.publications.answers[id] = true
+	}
+}
+
+// AbsorbTold takes in what another partition's hosts tell of pushes known here,
+// in place of what they told before.
+func (r *Resolver) AbsorbTold(from string, list []Told) {
+	for _, t := range list {
+		if r.publications.pushes[t.Push] == nil {
+			continue // it was let go of
+		}
+		told := r.publications.told[t.Push]
+		if told == nil {
+			told = map[string][]evidence.Fact{}
+			r.publications.told[t.Push] = told
+		}
+		told[from] = t.Facts
+		r.dirty[t.Push] = true
+	}
+}
+
+// ForeignTold lists what another partition told of pushes known here.
+func (r *Resolver) ForeignTold(from string) []Told {
+	var out []Told
+	for id, told := range r.publications.told {
+		if facts := told[from]; len(facts) > 0 {
+			out = append(out, Told{id, facts})
+		}
+	}
+	slices.SortFunc(out, func(a, b Told) int { return a.Push.Compare(b.Push) })
 	return out
 }

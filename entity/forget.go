@@ -80,7 +80,7 @@ func (s *site) touchAct(e *event.Event) {
 // Excess lists the containers to let go because there are more than the limit:
 // the longest quiet, a tenth of the limit at a time.
 func (r *Resolver) Excess() []evidence.SubjectID {
-	held := len(r.publications) + len(r.machines.known)
+	held := len(r.publications.pushes) + len(r.machines.known)
 	for _, s := range r.sites {
 		held += len(s.containers) + len(s.pods.byID)
 	}
@@ -94,7 +94,7 @@ func (r *Resolver) Excess() []evidence.SubjectID {
 	}
 	last := make(map[evidence.SubjectID]int64, len(all))
 	for _, id := range all {
-		if e := r.publications[id]; e != nil {
+		if e := r.publications.pushes[id]; e != nil {
 			last[id] = e.RecordTime()
 			continue
 		}
@@ -150,10 +150,8 @@ func (c *container) all() []*container {
 // gives the ids of the events let go. What names addresses for others stays.
 func (r *Resolver) Forget(id evidence.SubjectID) []event.ID {
 	r.settle()
-	if e := r.publications[id]; e != nil {
-		delete(r.publications, id)
-		delete(r.dirty, id)
-		return []event.ID{e.ID}
+	if e := r.publications.pushes[id]; e != nil {
+		return r.forgetPublication(id, e)
 	}
 	if m := r.machineOf(id); m != nil {
 		return r.machines.forget(r, m)

@@ -129,7 +129,7 @@ func (s *site) addImage(e *event.Event) bool {
 		a.name = b.Reference.Key()
 		st.acts.add(a)
 	case *event.Image:
-		if b.Action == event.ImageSave || b.Action == event.ImagePush {
+		if b.Action == event.ImageSave {
 			return false
 		}
 		a.name = b.Reference.Key()
@@ -168,14 +168,19 @@ func (st *imageStore) keepBounds() {
 
 // letGo lets go of what happened to images before an instant and again since: of
 // two pulls of one image, say, the earlier matters only to containers made
-// between them.
+// between them. What was pushed matters to what a registry tells of that alone.
 func (st *imageStore) letGo(before int64) {
 	var old []*imageAct
 	for a := range st.acts.all() {
 		if a.when() >= before {
 			break
 		}
-		if next := st.again(a); next != nil && next.when() < before && !st.site.madeBetween(a.when()-reorder, next.when()+reorder) && !st.site.inBuild(a.when()) {
+		if st.wasPushed(a) {
+			continue
+		}
+		next := st.again(a)
+		again := next != nil && next.when() < before && !st.site.madeBetween(a.when()-reorder, next.when()+reorder) && !st.site.inBuild(a.when())
+		if b := a.body(); again || b != nil && b.Action == event.ImagePush {
 			old = append(old, a)
 		}
 	}
@@ -239,6 +244,7 @@ func (st *imageStore) file(a *imageAct, by int) {
 		st.tell(shortToken(d.Short()))
 	}
 	st.tell(a.name)
+	st.collect(a, by)
 	st.publish(a.target, by)
 	switch b := a.event.Body.(type) {
 	case *event.Image:
@@ -325,8 +331,10 @@ func (st *imageStore) publish(d image.Digest, by int) {
 // digits.
 func shortToken(short string) string { return "short:" + short[:min(len(short), shortID)] }
 
-// tell marks the containers that watch a name, a digest or an id's beginning.
+// tell marks the containers that watch a name, a digest or an id's beginning, and
+// the pushes of that.
 func (st *imageStore) tell(what string) {
+	st.site.r.publications.regard(what, st.site.r.dirty)
 	for c := range st.watchers[what] {
 		st.site.markDirty(c)
 	}

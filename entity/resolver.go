@@ -67,11 +67,10 @@ type Resolver struct {
 	dirty    map[evidence.SubjectID]bool
 	// waiting is what the bound on waiting pushes out, busy the containers
 	// beyond theirs, released what was let go since the last call of Released.
-	waiting  timeline[waiter]
-	busy     map[*container]bool
-	released []event.ID
-	// publications are the pushes that registries tell of.
-	publications map[evidence.SubjectID]*event.Event
+	waiting      timeline[waiter]
+	busy         map[*container]bool
+	released     []event.ID
+	publications publications
 	machines     *machines
 	counts       Counts
 }
@@ -108,7 +107,7 @@ func New(l Limits) *Resolver {
 		widened:      map[event.Place]bool{},
 		dirty:        map[evidence.SubjectID]bool{},
 		busy:         map[*container]bool{},
-		publications: map[evidence.SubjectID]*event.Event{},
+		publications: newPublications(),
 		machines:     newMachines(),
 		counts:       Counts{Dropped: map[string]int{}, DroppedNames: map[string][]string{}},
 	}
@@ -199,7 +198,7 @@ func (r *Resolver) Subjects() []evidence.SubjectID {
 			}
 		}
 	}
-	out = slices.AppendSeq(out, maps.Keys(r.publications))
+	out = slices.AppendSeq(out, maps.Keys(r.publications.pushes))
 	out = r.machines.subjects(out)
 	slices.SortFunc(out, evidence.SubjectID.Compare)
 	return out

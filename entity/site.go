@@ -307,6 +307,7 @@ func (c *container) members() []*container {
 func (s *site) markDirty(c *container) {
 	s.markAlone(c)
 	c.site.regardBuilder(c)
+	c.site.regardPushes(c)
 }
 
 func (s *site) markAlone(c *container) {

@@ -48,12 +48,14 @@ const (
 	Sharing Kind = "sharing" // others may launch the image from now on, or no longer
 	// Publication: a registry took in an image. Each is a subject of its own.
 	Publication Kind = "publication"
-	Plain       Kind = "event" // a plain JSON event, for trying a detection
+	Preparation Kind = "preparation" // what was done to an image of the name that was pushed then
+	Use         Kind = "use"         // a host took what was pushed
+	Plain       Kind = "event"       // a plain JSON event, for trying a detection
 )
 
 // Kinds lists every kind.
 func Kinds() []Kind {
-	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Grant, Exec, Commit, Exit, Description, Launch, Boot, Change, Attempt, Search, Script, Sharing, Publication, Plain}
+	return []Kind{Arrival, Creation, Start, Command, Connection, Lookup, Write, Request, Access, Build, Fetch, Grant, Exec, Commit, Exit, Description, Launch, Boot, Change, Attempt, Search, Script, Sharing, Publication, Preparation, Use, Plain}
 }
 
 // Fact is one thing that an event says about a subject.

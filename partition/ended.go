@@ -113,6 +113,7 @@ func (p *Partition) Tidy() {
 		p.gone.add(goneKey(id))
 		p.counts.Ended++
 	}
+	p.keepNoNews()
 }
 
 // rest lets go of what machines did whose times after a boot are over, unless

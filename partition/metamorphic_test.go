@@ -1,6 +1,7 @@
 package partition_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -201,7 +202,9 @@ func deliver(lib *analytic.Library, pol *policy.Policy, events []event.Event, s 
 			syncAll(ps)
 		}
 		if s.exchanges[at] {
-			exchange(ps)
+			if _, err := exchange(ps); err != nil {
+				return nil, err
+			}
 		}
 		if s.snapshots[at] {
 			k := i % len(ps)
@@ -218,7 +221,11 @@ func deliver(lib *analytic.Library, pol *policy.Policy, events []event.Event, s 
 	for _, p := range ps {
 		p.Advance(1 << 62)
 	}
-	for exchange(ps) {
+	for again := true; again; {
+		var err error
+		if again, err = exchange(ps); err != nil {
+			return nil, err
+		}
 	}
 	var all []finding.Finding
 	for _, p := range ps {
@@ -235,20 +242,23 @@ func syncAll(ps []*partition.Partition) {
 
 // exchange lets every partition tell the others its news; it reports whether
 // there was any.
-func exchange(ps []*partition.Partition) bool {
+func exchange(ps []*partition.Partition) (any bool, err error) {
 	syncAll(ps)
-	any := false
 	for _, p := range ps {
-		n, ok := p.Publish()
+		n, ok, err := p.Publish()
+		if err != nil {
+			return false, err
+		}
 		if !ok {
 			continue
 		}
 		any = true
 		for _, q := range ps {
-			q.Absorb(n)
-			q.Absorb(n) // delivered twice
+			if err := errors.Join(q.Absorb(n), q.Absorb(n)); err != nil { // delivered twice
+				return false, err
+			}
 		}
 	}
 	syncAll(ps)
-	return any
+	return any, nil
 }

@@ -164,6 +164,15 @@ func (p *Partition) Sync() {
 		}
 	}
 	p.assessAll(inOrder(anew), known)
+	p.keepNoNews()
+}
+
+// keepNoNews forgets what would be told to others where there are none.
+func (p *Partition) keepNoNews() {
+	if p.opt.Alone {
+		p.resolver.EdgeNews()
+		p.resolver.PushNews()
+	}
 }
 
 func (p *Partition) context() analytic.Context {

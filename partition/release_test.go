@@ -132,8 +132,14 @@ func TestPublicationsAreToldWheneverAndWherever(t *testing.T) {
 			for range 2 {
 				for i, p := range apart {
 					p.Sync()
-					if n, ok := p.Publish(); ok {
-						apart[1-i].Absorb(n)
+					n, ok, err := p.Publish()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if ok {
+						if err := apart[1-i].Absorb(n); err != nil {
+							t.Fatal(err)
+						}
 					}
 				}
 			}

@@ -27,6 +27,16 @@ type storedItem struct {
 	Container  int                      `cbor:"7,keyasint,omitempty"`
 }
 
+func storeFact(codec *event.Codec, f evidence.Fact) (storedItem, error) {
+	b, err := codec.Encode(f.Event)
+	return storedItem{Kind: f.Kind, Event: b, Command: f.Command, Connection: f.Connection, Container: f.Container}, err
+}
+
+func (it storedItem) fact(codec *event.Codec) (evidence.Fact, error) {
+	e, err := codec.Decode(it.Event)
+	return evidence.Fact{Kind: it.Kind, Container: it.Container, Event: e, Command: it.Command, Connection: it.Connection}, err
+}
+
 // storeSettled encodes what is said of the settled subjects, in their order.
 func (p *Partition) storeSettled(codec *event.Codec) ([]storedAssessment, error) {
 	var out []storedAssessment
@@ -35,11 +45,12 @@ func (p *Partition) storeSettled(codec *event.Codec) ([]storedAssessment, error)
 			s := storedAssessment{Assessment: a}
 			s.Assessment.Evidence = nil
 			for _, it := range a.Evidence {
-				b, err := codec.Encode(it.Fact.Event)
+				item, err := storeFact(codec, it.Fact)
 				if err != nil {
 					return nil, fmt.Errorf("store finding of %s: %w", id, err)
 				}
-				s.Items = append(s.Items, storedItem{it.Fact.Kind, b, it.Fact.Command, it.Fact.Connection, it.Leg, it.Signals, it.Fact.Container})
+				item.Leg, item.Signals = it.Leg, it.Signals
+				s.Items = append(s.Items, item)
 			}
 			out = append(out, s)
 		}
@@ -52,12 +63,11 @@ func (p *Partition) restoreSettled(codec *event.Codec, stored []storedAssessment
 	for _, s := range stored {
 		a := s.Assessment
 		for _, it := range s.Items {
-			e, err := codec.Decode(it.Event)
+			f, err := it.fact(codec)
 			if err != nil {
 				return err
 			}
-			a.Evidence = append(a.Evidence, analytic.Item{
-				Fact: evidence.Fact{Kind: it.Kind, Container: it.Container, Event: e, Command: it.Command, Connection: it.Connection}, Leg: it.Leg, Signals: it.Signals})
+			a.Evidence = append(a.Evidence, analytic.Item{Fact: f, Leg: it.Leg, Signals: it.Signals})
 		}
 		p.settled[a.Subject] = append(p.settled[a.Subject], a)
 	}

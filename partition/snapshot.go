@@ -8,7 +8,9 @@ import (
 	"slices"
 
 	"tidewaiter/baseline"
+	"tidewaiter/entity"
 	"tidewaiter/event"
+	"tidewaiter/evidence"
 	"tidewaiter/image"
 )
 
@@ -34,6 +36,10 @@ type snapshot struct {
 	EdgeNews  []image.Edge                   `cbor:"9,keyasint"`
 	Findings  []storedAssessment             `cbor:"10,keyasint"`
 	Gone      []uint64                       `cbor:"11,keyasint,omitempty"`
+	Pushes    map[string][]entity.Push       `cbor:"12,keyasint,omitempty"`
+	Told      map[string][]toldNews          `cbor:"13,keyasint,omitempty"`
+	PushNews  []evidence.SubjectID           `cbor:"14,keyasint,omitempty"`
+	Answers   []evidence.SubjectID           `cbor:"15,keyasint,omitempty"`
 }
 
 // Snapshot gives the partition's state as bytes. Call it after Sync.
@@ -50,7 +56,13 @@ func (p *Partition) Snapshot() ([]byte, error) {
 	if s.Findings, err = p.storeSettled(codec); err != nil {
 		return nil, err
 	}
+	s.Pushes, s.Told = map[string][]entity.Push{}, map[string][]toldNews{}
+	s.PushNews, s.Answers = p.resolver.PendingPushes(), p.resolver.PendingAnswers()
 	for from := range p.news.heard {
+		s.Pushes[from] = p.resolver.ForeignPushes(from)
+		if s.Told[from], err = storeTold(codec, p.resolver.ForeignTold(from)); err != nil {
+			return nil, fmt.Errorf("snapshot: %w", err)
+		}
 		s.Foreign[from] = p.memory.Contribution(foreign + from)
 		s.Edges[from] = p.resolver.ForeignEdges(from)
 	}
@@ -104,7 +116,18 @@ func Restore(opt Options, b []byte) (*Partition, error) {
 	for from, list := range s.Edges {
 		p.resolver.AbsorbEdges(from, list)
 	}
+	for from, list := range s.Pushes {
+		p.resolver.AbsorbPushes(from, list)
+	}
+	for from, list := range s.Told {
+		told, err := restoreTold(codec, list)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
+		}
+		p.resolver.AbsorbTold(from, told)
+	}
 	p.resolver.RestorePendingEdges(s.EdgeNews)
+	p.resolver.RestorePending(s.PushNews, s.Answers)
 	maps.Copy(p.news.heard, s.Heard)
 	p.news.seq, p.watermark = s.Seq, s.Watermark
 	if err := p.restoreSettled(codec, s.Findings); err != nil {
