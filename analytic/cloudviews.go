@@ -119,9 +119,10 @@ func vmImageView(s *evidence.Subject) VMImageView {
 	}
 	v := VMImageView{
 		ID: string(i.ID), Name: i.Name, Owner: i.Owner, OwnerAlias: i.Alias, Public: i.Public, Publisher: i.Market.Publisher,
-		Family: i.Family, Gallery: i.Gallery, Products: i.Products, TagPairs: tagPairs(i.Tags), TagNames: slices.Sorted(maps.Keys(i.Tags)), about: i,
+		Family: i.Family, Products: i.Products, TagPairs: tagPairs(i.Tags), TagNames: slices.Sorted(maps.Keys(i.Tags)), about: i,
 		Mutable: i.ID.Family() != "" || i.Market.Version == "latest" && strings.HasSuffix(string(i.ID), ":latest"),
 	}
+	v.Gallery, _ = i.ID.Gallery()
 	if !i.Created.IsZero() {
 		v.Created = int(i.Created.At / event.Second)
 	}
@@ -143,25 +144,34 @@ func tagPairs(tags map[string]string) []string {
 // approvesVMImage reports whether a list of images of virtual machines holds
 // one, by its id, its owner, or what it is a plain copy of; never by its name.
 func approvesVMImage(v *policy.Value, i *VMImageView) bool {
-	if i.about == nil {
-		return false
+	if namesVMImage(v, i) {
+		return true
 	}
 	a := i.about
-	for _, id := range append([]string{string(a.ID)}, i.Copies...) {
-		if v.MatchesVMImage("image", id) {
-			return true
-		}
+	return a != nil && marked(v, [][2]string{{"owner", a.Owner}, {"owner", a.Alias}, {"project", a.ID.Project()}})
+}
+
+// namesVMImage reports whether a list holds an image by what whoever makes images
+// in an account cannot choose: its id, what it is a plain copy of, or the gallery
+// or marketplace that it is from. An owner is approved with all who act for it.
+func namesVMImage(v *policy.Value, i *VMImageView) bool {
+	a := i.about
+	if a == nil {
+		return false
 	}
-	marks := [][2]string{{"owner", a.Owner}, {"owner", a.Alias}, {"project", a.ID.Project()}, {"publisher", a.Market.Publisher}, {"gallery", a.Gallery}, {"plan", a.Market.Plan}}
+	gallery, name := a.ID.Gallery()
+	marks := [][2]string{{"image", string(a.ID)}, {"publisher", a.Market.Publisher}, {"gallery", gallery}, {"gallery", name}, {"plan", a.Market.Plan}}
+	for _, id := range i.Copies {
+		marks = append(marks, [2]string{"image", id})
+	}
 	for _, p := range a.Products {
 		marks = append(marks, [2]string{"product", p})
 	}
-	for _, m := range marks {
-		if m[1] != "" && v.MatchesVMImage(m[0], m[1]) {
-			return true
-		}
-	}
-	return false
+	return marked(v, marks)
+}
+
+func marked(v *policy.Value, marks [][2]string) bool {
+	return slices.ContainsFunc(marks, func(m [2]string) bool { return m[1] != "" && v.MatchesVMImage(m[0], m[1]) })
 }
 
 // LaunchView is the variable "launch".

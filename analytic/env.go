@@ -375,6 +375,7 @@ func questions() []question {
 		}),
 		aboutView("trusts", policy.Publishers, func(v *policy.Value, p *PublicationView) bool { return v.Publishes(p.ref, p.By) }),
 		aboutView("approves", policy.VMImages, approvesVMImage),
+		aboutView("names", policy.VMImages, namesVMImage),
 		aboutView("has", policy.Destinations, hasEndpoint),
 		about("has", policy.Destinations, cel.StringType, (*policy.Value).MatchesDomain),
 		about("has", policy.Names, cel.StringType, (*policy.Value).MatchesName),

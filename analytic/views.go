@@ -332,6 +332,7 @@ type WriteView struct {
 	Path     string `cel:"path"`
 	Exe      string `cel:"exe"`
 	HostPath string `cel:"host_path"` // what it is on the host, "" if it is the container's own
+	HostRoot string `cel:"host_root"` // the path of the host that is mounted there
 }
 
 // ArrivalView is the variable "arrival".
@@ -513,7 +514,7 @@ func writeView(f evidence.Fact, c *evidence.Container) WriteView {
 		below, ok := strings.CutPrefix(b.Path, strings.TrimSuffix(m.Destination, "/"))
 		if ok && len(m.Destination) > longest && !m.ReadOnly && (below == "" || below[0] == '/') {
 			longest = len(m.Destination)
-			v.HostPath = path.Join(m.Source, below)
+			v.HostPath, v.HostRoot = path.Join(m.Source, below), path.Clean(m.Source)
 		}
 	}
 	return v

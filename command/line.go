@@ -342,20 +342,22 @@ var (
 	evaluates = regexp.MustCompile(`\beval\b`)
 	executes  = regexp.MustCompile(`\b(eval|exec)\s*\(`) // in Python; elsewhere exec starts programs
 	decodes   = regexp.MustCompile(`(?i)b64decode|base64|decode64|unhexlify|fromhex|b32decode|rot13|decompress`)
-	// hostAndPort fits two arguments in program text: ("host", 443).
-	hostAndPort = regexp.MustCompile(`["']([\pL\pN_.:-]{1,255})["']\s*,\s*["']?([0-9]{1,5})\b`)
+	// hostAndPort fits two arguments in program text: ("host", 443), and two
+	// properties: {host: "host", port: 443}.
+	hostAndPort = regexp.MustCompile(`["']([\pL\pN_.:-]{1,255})["']\s*,\s*(?:["']?port["']?\s*:\s*)?["']?([0-9]{1,5})\b`)
 )
 
 // code reads program text that is given as an argument, and reports whether it
 // evaluates text as a program.
 func (r *reader) code(name, s string) bool {
+	fetches := r.urls(s)
 	for _, m := range hostAndPort.FindAllStringSubmatch(s, maxItems) {
 		if port, err := strconv.ParseUint(m[2], 10, 16); err == nil && (isDomain(m[1]) && !filePattern.MatchString(m[1]) || isAddr(m[1])) {
 			r.endpoint(Endpoint{Host: m[1], Port: int(port)})
+			fetches = true
 		}
 	}
 	r.out.RemoteShell = r.out.RemoteShell || codeIsRemoteShell(s)
-	fetches := r.urls(s)
 	evals := evaluates.MatchString(s) || strings.HasPrefix(name, "py") && executes.MatchString(s)
 	r.piped(text{fetched: evals && fetches, decoded: evals && decodes.MatchString(s)})
 	return evals

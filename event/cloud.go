@@ -208,8 +208,8 @@ type VMImage struct {
 	Owner, Alias string
 	Market       MarketImage
 	// Family is the image family (Google Cloud) or image definition (Azure) it
-	// is a version of, Gallery the gallery that has it.
-	Family, Gallery string
+	// is a version of.
+	Family string
 	// Created is when it was made, by the record's own statement.
 	Created Time
 	// Public is set when everybody may launch it. To are those who may, from

@@ -59,7 +59,6 @@ type VMImage struct {
 	Public       bool
 	Market       event.MarketImage
 	Family       string
-	Gallery      string
 	Created      event.Time
 	Products     []string
 	Tags         map[string]string

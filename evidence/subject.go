@@ -60,6 +60,9 @@ func markDropped(facts []Fact) {
 			}
 		}
 		c.Dropped = cmp.Or(c.Dropped, c.Drops)
+		if p, ok := f.Event.Body.(*event.Process); ok && p.Added {
+			c.Dropped = cmp.Or(c.Dropped, c.Exe)
+		}
 		f.Command = &c
 	}
 }

@@ -217,6 +217,9 @@ func describeProcess(f evidence.Fact, p *event.Process) string {
 	if p.Script != "" && !strings.Contains(s, p.Script) {
 		s += " (" + p.Script + ")"
 	}
+	if p.PID == 0 && s != "" {
+		return s // the source tells the container instead
+	}
 	return fmt.Sprintf("%s [%d]", s, p.PID)
 }
 

@@ -85,6 +85,19 @@ func (v VM) Project() string {
 	return project
 }
 
+// Gallery is the Azure compute gallery that the image is a version in, as its
+// resource id and by its name; "" for what is in none, and for community and shared
+// galleries, which are somebody else's.
+func (v VM) Gallery() (id, name string) {
+	const before = "/providers/microsoft.compute/galleries/"
+	at := strings.Index(string(v), before)
+	if at < 0 || !strings.HasPrefix(string(v), "/subscriptions/") {
+		return "", ""
+	}
+	name, _, _ = strings.Cut(string(v)[at+len(before):], "/")
+	return string(v)[:at+len(before)+len(name)], name
+}
+
 // Family is the image family that the name stands for, "" if it names one
 // image.
 func (v VM) Family() string {

@@ -156,7 +156,7 @@ func (t Type) doc() string {
 		return "A list of `REPOSITORY by IDENTITY`, such as `registry.example/team/* by ci-builder`: an image pattern, and the identity that the registry tells for a push, in which `*` stands for any characters."
 	case VMImages:
 		return "A list of images of virtual machines: `image:ami-…` or another id, in which `*` stands for any characters, `owner:ACCOUNT` or an alias that the cloud vouches for (`owner:amazon`), " +
-			"`project:debian-cloud`, `publisher:Canonical`, `gallery:NAME`, `product:CODE` or `plan:publisher/product/name` of a marketplace. " +
+			"`project:debian-cloud`, `publisher:Canonical`, `gallery:NAME` of any of your subscriptions or `gallery:/subscriptions/…` of one, `product:CODE` or `plan:publisher/product/name` of a marketplace. " +
 			"Never a name: anybody can give an image any name."
 	case Names:
 		return "A list of program names, compared without path, letter case and `.exe`. `*` stands for any characters."

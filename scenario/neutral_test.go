@@ -79,6 +79,7 @@ type neutralScope struct {
 	Images     []string     `yaml:"images"`
 	Mutable    *bool        `yaml:"mutable_tags"`
 	Build      *bool        `yaml:"build"`
+	Socket     bool         `yaml:"docker_sock"`
 	Creators   []string     `yaml:"creators"`
 	Multiplier *float64     `yaml:"severity_multiplier"`
 }
@@ -244,8 +245,11 @@ func (n neutral) scope(name string, s neutralScope) map[string]any {
 	if s.Mutable != nil {
 		out["mutable_tags"] = *s.Mutable
 	}
+	if s.Socket {
+		out["allowed_host_paths"] = []string{"/var/run/docker.sock", "/run/docker.sock"}
+	}
 	if s.Build != nil {
-		out["builds_allowed"] = *s.Build
+		out["builds_allowed"], out["programs_built"] = *s.Build, *s.Build
 	}
 	if s.Multiplier != nil {
 		out["severity_multiplier"] = *s.Multiplier

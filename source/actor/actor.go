@@ -39,6 +39,8 @@ var (
 // users are -1 then.
 type Actor struct {
 	PID, PPID int
+	// NoPID is set where the source tells the container instead of the process.
+	NoPID     bool
 	UID, AUID int
 	Exe, Comm string
 	Cwd, User string
@@ -53,7 +55,7 @@ type Actor struct {
 }
 
 func (a *Actor) check() error {
-	if a.PID <= 0 {
+	if a.PID <= 0 && !a.NoPID {
 		return ErrNoPID
 	}
 	for _, s := range []string{a.Exe, a.Cwd, a.ParentExe} {

@@ -301,7 +301,6 @@ func made(action event.VMImageAction) func(*call) event.Body {
 	return func(c *call) event.Body {
 		b := &event.VMImage{Action: action, Failure: c.failure, Pending: c.step != finished, Call: c.correlation, By: c.principal(), ID: image.ParseAzure(c.resource)}
 		b.Owner = part(c.resource, "subscriptions")
-		b.Gallery = upTo(c.resource, "galleries")
 		b.Name = part(c.resource, "images")
 		if version := part(c.resource, "versions"); version != "" {
 			b.Family, b.Name = b.Name, version

@@ -171,7 +171,7 @@ func traceeBody(name string) func(*traceeEvent) (event.Body, error) {
 		return (*traceeEvent).dns
 	case "security_file_open", "open", "openat", "creat":
 		return (*traceeEvent).open
-	case "vfs_write", "vfs_writev", "__kernel_write", "magic_write", "file_modification", "security_inode_rename":
+	case "vfs_write", "vfs_writev", "__kernel_write", "magic_write", "file_modification", "security_inode_rename", "dropped_executable":
 		return (*traceeEvent).write
 	}
 	return nil

@@ -136,7 +136,7 @@ func (t *traceeEvent) open() (event.Body, error) {
 
 // write reads a file that was written, or renamed to.
 func (t *traceeEvent) write() (event.Body, error) {
-	return t.file(t.arg("new_path", "file_path", "pathname").String())
+	return t.file(t.arg("new_path", "file_path", "pathname", "path").String())
 }
 
 // file makes the body of a written file. Objects without a path, such as

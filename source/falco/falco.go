@@ -25,9 +25,10 @@ import (
 // "Supported fields").
 //
 // A rule decides which fields its alerts have. One is evidence if it tells the
-// system call and the process id on the host: evt.type, which the usual rules
-// have, and proc.pid, which append_output of falco.yaml adds. The others are
-// skipped: that a process was there says neither when it began nor what it did.
+// system call, evt.type, and whose it was: the container, as the usual rules do,
+// or the process id on the host, proc.pid, which append_output of falco.yaml adds.
+// The others are skipped: that a process was there says neither when it began nor
+// what it did.
 func Alerts() *source.Format {
 	return &source.Format{
 		Name:    "falco",
@@ -70,7 +71,7 @@ func (d *reader) read(v jsonrecord.Value) (e event.Event, key string, err error)
 	switch {
 	case v.String("rule") == dropAlert:
 		e.Body, err = loss(fields)
-	case v.String("source") != "" && v.String("source") != "syscall", fields.Get("proc.pid").IsNull():
+	case v.String("source") != "" && v.String("source") != "syscall", fields.Get("proc.pid").IsNull() && containerOf(fields) == "":
 	case call == "execve" || call == "execveat":
 		e.Body, err = d.process(fields)
 	case call == "connect":
@@ -78,6 +79,9 @@ func (d *reader) read(v jsonrecord.Value) (e event.Event, key string, err error)
 	}
 	// Several rules may match one system call: it is one event.
 	key = fmt.Sprint(call, "|", e.Time.At, "|", fields.Number("proc.pid"))
+	if fields.Get("proc.pid").IsNull() {
+		key += containerOf(fields) + "|" + fields.String("proc.cmdline")
+	}
 	if s, ok := e.Body.(*event.Socket); ok {
 		key += "|" + s.Addr.String()
 	}
@@ -100,6 +104,19 @@ func known(s string) string {
 	return s
 }
 
+// containerOf is the container's id, mostly its first twelve digits; "" for the
+// host.
+func containerOf(f jsonrecord.Value) string {
+	id := known(f.String("container.full_id"))
+	if id == "" {
+		id = known(f.String("container.id"))
+	}
+	if id == "host" {
+		return ""
+	}
+	return id
+}
+
 func (d *reader) actor(f jsonrecord.Value) (a actor.Actor, err error) {
 	if a.PID, err = actor.PID(f.Get("proc.pid")); err != nil {
 		return a, err
@@ -114,12 +131,8 @@ func (d *reader) actor(f jsonrecord.Value) (a actor.Actor, err error) {
 	if a.Line = text("proc.exeline"); a.Line == "" {
 		a.Line = text("proc.cmdline")
 	}
-	if a.Container = text("container.full_id"); a.Container == "" {
-		a.Container = text("container.id")
-	}
-	if a.Container == "host" {
-		a.Container = ""
-	}
+	a.Container = containerOf(f)
+	a.NoPID = f.Get("proc.pid").IsNull() && a.Container != ""
 	if pod, uid := text("k8s.pod.name"), text("k8s.pod.uid"); pod != "" || uid != "" {
 		a.Of = event.PodRef{Namespace: text("k8s.ns.name"), Pod: pod, UID: uid}
 	}
@@ -140,7 +153,11 @@ func (d *reader) process(f jsonrecord.Value) (event.Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.Process()
+	body, err := a.Process()
+	if p, ok := body.(*event.Process); ok {
+		p.Added = f.Bool("proc.is_exe_upper_layer")
+	}
+	return body, err
 }
 
 // socket reads whom a process asked for a connection: Falco tells it as the
