@@ -330,7 +330,7 @@ func (h *hunt) opener(i int) stream.Opener {
 			return nil, errStopped
 		}
 		path := cmp.Or(h.paths[r.File], r.File)
-		in, err := source.Open(path, source.Options{Formats: Formats(), Place: h.place(r.File), Hosts: h.hosts(r.File), History: r.History, Name: r.File})
+		in, err := source.Open(path, source.Options{Formats: Formats(), Place: h.place(r.File), Hosts: h.hosts(r.File), History: r.History, Now: h.opt.Now, Name: r.File})
 		if err != nil {
 			return nil, err
 		}

@@ -175,7 +175,7 @@ func (e expected) names(f finding.Finding) bool {
 	}
 	for _, s := range f.Subjects {
 		if i := s.Instance; i != nil {
-			return i.ID == text("instance_id") || i.Name == text("instance") && i.Name != ""
+			return i.ID == text("instance_id") || i.Resource != "" && strings.EqualFold(i.Resource, text("instance_id")) || i.Name == text("instance") && i.Name != ""
 		}
 		if i := s.VMImage; i != nil {
 			return text("image_id") == string(i.ID)

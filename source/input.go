@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"tidewaiter/event"
 )
@@ -29,6 +30,7 @@ type Input struct {
 	place   event.Place
 	hosts   func(event.Place) event.Place
 	history bool
+	now     time.Time
 	formats []*Format
 	framer  framer
 	lanes   []*lane // the first is the file's own format
@@ -57,6 +59,9 @@ type Options struct {
 	Hosts func(event.Place) event.Place
 	// History marks every event as memory only.
 	History bool
+	// Now is when the records are read: a time without a year is of the latest
+	// one before that. The zero time leaves such records unreadable.
+	Now time.Time
 	// Name is cited instead of the path; "" means the path.
 	Name string
 }
@@ -99,7 +104,7 @@ func newInput(r *fileReader, name string, opt Options) (*Input, error) {
 	if format == nil {
 		return nil, fmt.Errorf("%s: %w: %s", name, ErrUnrecognised, describe(sample))
 	}
-	in := &Input{name: name, place: opt.Place, hosts: opt.Hosts, history: opt.History, formats: opt.Formats, file: r}
+	in := &Input{name: name, place: opt.Place, hosts: opt.Hosts, history: opt.History, now: opt.Now, formats: opt.Formats, file: r}
 	in.framer = newFramer(io.MultiReader(bytes.NewReader(head), r), format.Framing)
 	in.lane(format)
 	return in, nil
@@ -113,7 +118,7 @@ func (in *Input) lane(f *Format) *lane {
 		}
 	}
 	l := &lane{}
-	l.out = Output{Format: f, File: in.name, Place: in.place, Hosts: in.hosts, History: in.history, Tally: &l.tally, Emit: in.push}
+	l.out = Output{Format: f, File: in.name, Place: in.place, Hosts: in.hosts, History: in.history, Now: in.now, Tally: &l.tally, Emit: in.push}
 	l.decoder = f.New(&l.out)
 	in.lanes = append(in.lanes, l)
 	return l

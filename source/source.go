@@ -9,6 +9,7 @@ package source
 
 import (
 	"fmt"
+	"time"
 
 	"tidewaiter/event"
 )
@@ -90,6 +91,8 @@ type Output struct {
 	Hosts func(event.Place) event.Place
 	// Tally counts; never nil.
 	Tally *Tally
+	// Now is when the records are read; the zero time if nobody said so.
+	Now time.Time
 	// Emit receives every event. Never nil.
 	Emit func(event.Event)
 	// History marks every event of this input.
@@ -224,6 +227,9 @@ type Tally struct {
 	Beside int64
 	// Skipped is the number of records that say nothing of interest.
 	Skipped int64
+	// Dated is the number of times that told neither year nor zone, and were taken
+	// for the latest in UTC.
+	Dated int64
 	// Unreadable is the number of records that could not be read.
 	Unreadable int64
 	// Faults are the first of the unreadable ones.

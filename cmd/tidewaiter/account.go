@@ -214,6 +214,13 @@ func (a *account) placing(r *app.Report) {
 	if c.StartUnknown > 0 {
 		a.line("", "%s without a known start, attributed to nobody", plural(int64(c.StartUnknown), "connection"))
 	}
+	for _, in := range r.Inputs {
+		for _, f := range in.Formats {
+			if f.Dated > 0 {
+				a.line("note", "%s of %s: neither year nor zone is told; taken for the latest in UTC", plural(f.Dated, "time"), visible.Text(in.File))
+			}
+		}
+	}
 	if r.Unnamed {
 		a.line("note", "some records name no host: they are taken to be of one place (--host, --inputs)")
 	}

@@ -14,9 +14,9 @@ import (
 )
 
 // Agents is the logs of Google's metadata script runner and of Azure's agent
-// and its CustomScript extension: as files, through syslog with whole times, or
-// from journald as JSON, one entry to a line. A time without year or zone is
-// none: lines of interest with such a time cannot be read.
+// and its CustomScript extension: as files, through syslog, or from journald as
+// JSON, one entry to a line. A time without year and zone is what
+// source.Output.Date takes it for; without that, lines of interest are unreadable.
 func Agents() *source.Format {
 	return &source.Format{
 		Name:    "guest-agent",
@@ -46,6 +46,9 @@ func (d *agentDecoder) Decode(rec source.Record) {
 		return
 	}
 	b := agentBody(&l)
+	if b != nil && l.at.IsZero() {
+		l.at, _ = d.out.Date(l.wall)
+	}
 	switch {
 	case b == nil:
 		d.out.Skip()

@@ -7,23 +7,25 @@ import (
 	"time"
 
 	"tidewaiter/event"
+	"tidewaiter/source"
 	"tidewaiter/source/jsonrecord"
 )
 
 // line is one line of a log, without what a log daemon wrote before it.
 type line struct {
-	at      event.Time // zero where the line tells no time with its year and zone
+	at      event.Time  // zero where the line tells no time with its year and zone
+	wall    source.Wall // what it tells then
 	host    string
 	program string
 	pid     int
 	text    string
 }
 
-// How lines begin. Times of syslog without a year, and those of a kernel's
-// buffer, count from what nobody knows: such lines have no time.
+// How lines begin. Those of a kernel's buffer count from what nobody knows: such
+// lines have no time.
 var (
 	isoHead     = regexp.MustCompile(`^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:[.,]\d+)?)(Z|[+-]\d\d:?\d\d)? `)
-	syslogHead  = regexp.MustCompile(`^(?:<\d+>)?(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (\S+) `)
+	syslogHead  = regexp.MustCompile(`^(?:<\d+>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (\S+) `)
 	slashHead   = regexp.MustCompile(`^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?:\.\d+)? `)
 	kernelHead  = regexp.MustCompile(`^\[ *\d+\.\d+\] `)
 	programHead = regexp.MustCompile(`^([A-Za-z_][\w./-]*)(?:\[(\d+)\])?: `)
@@ -52,7 +54,11 @@ func parseLine(s string, utc bool) line {
 			}
 		}
 	} else if m := syslogHead.FindStringSubmatch(s); m != nil {
-		l.host, s = m[1], s[len(m[0]):]
+		if t, err := time.Parse("Jan _2 15:04:05", m[1]); err == nil {
+			midnight := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+			l.wall = source.Wall{Month: t.Month(), Day: t.Day(), SinceMidnight: t.Sub(midnight), Res: event.Second}
+		}
+		l.host, s = m[2], s[len(m[0]):]
 	}
 	s = strings.TrimPrefix(s, slashHead.FindString(s)) // in a zone that is not told
 	s = strings.TrimPrefix(s, kernelHead.FindString(s))

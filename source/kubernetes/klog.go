@@ -7,35 +7,18 @@ import (
 	"time"
 
 	"tidewaiter/event"
+	"tidewaiter/source"
 )
 
 // linePrefix is what a log daemon or a runtime wrote before a line.
 type linePrefix struct {
-	at      event.Time // when it has a year and an offset
-	local   moment     // when it has neither
+	at      event.Time  // when it has a year and an offset
+	local   source.Wall // when it has neither
 	host    string
 	program string // without its process id
 }
 
-func (p linePrefix) none() bool { return p.at.IsZero() && p.local.month == 0 }
-
-// moment is a time as a clock on the wall shows it: neither year nor zone.
-type moment struct {
-	month         time.Month
-	day           int
-	sinceMidnight time.Duration
-	res           int64
-}
-
-// in gives the instant in a year, at a zone's distance from UTC. ok is false
-// for a day that the year does not have.
-func (m moment) in(year int, zone time.Duration) (event.Time, bool) {
-	t := time.Date(year, m.month, m.day, 0, 0, 0, 0, time.UTC)
-	if t.Day() != m.day || year < 1970 || year > 2261 {
-		return event.Time{}, false
-	}
-	return event.At(t.Add(m.sinceMidnight-zone), m.res), true
-}
+func (p linePrefix) none() bool { return p.at.IsZero() && p.local.Month == 0 }
 
 // ofKubelet reports whether a program's lines are the kubelet's, or its
 // starter's about it.
@@ -136,46 +119,47 @@ func journalTime(words []string) (event.Time, bool) {
 }
 
 // syslogTime reads "Nov 3 10:00:00" with or without a fraction.
-func syslogTime(words []string) (moment, bool) {
+func syslogTime(words []string) (source.Wall, bool) {
 	t, err := time.Parse("Jan 2 15:04:05.999999", strings.Join(words, " "))
 	if err != nil {
-		return moment{}, false
+		return source.Wall{}, false
 	}
 	midnight := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
-	return moment{t.Month(), t.Day(), t.Sub(midnight), event.FractionRes(words[2])}, true
+	return source.Wall{Month: t.Month(), Day: t.Day(), SinceMidnight: t.Sub(midnight), Res: event.FractionRes(words[2])}, true
 }
 
 // cutKlogHeader takes off klog's header, Lmmdd hh:mm:ss.uuuuuu threadid
 // file:line] (k8s.io/klog), and gives when it says that it was written.
-func cutKlogHeader(line []byte) (moment, []byte, bool) {
+func cutKlogHeader(line []byte) (source.Wall, []byte, bool) {
 	const length = len("I1103 10:00:00.123456")
 	if len(line) < length || !strings.ContainsRune("IWEF", rune(line[0])) || line[5] != ' ' || line[8] != ':' || line[11] != ':' || line[14] != '.' {
-		return moment{}, nil, false
+		return source.Wall{}, nil, false
 	}
 	var n [6]int // month, day, hour, minute, second, microsecond
 	for i, at := range [6][2]int{{1, 3}, {3, 5}, {6, 8}, {9, 11}, {12, 14}, {15, 21}} {
 		for _, c := range line[at[0]:at[1]] {
 			if c < '0' || c > '9' {
-				return moment{}, nil, false
+				return source.Wall{}, nil, false
 			}
 			n[i] = n[i]*10 + int(c-'0')
 		}
 	}
 	if n[0] < 1 || n[0] > 12 || n[1] < 1 || n[1] > 31 || n[2] > 23 || n[3] > 59 || n[4] > 60 {
-		return moment{}, nil, false
+		return source.Wall{}, nil, false
 	}
 	_, message, ok := bytes.Cut(line[length:], []byte("] "))
 	if !ok {
-		return moment{}, nil, false
+		return source.Wall{}, nil, false
 	}
 	clock := time.Duration(n[2])*time.Hour + time.Duration(n[3])*time.Minute + time.Duration(n[4])*time.Second + time.Duration(n[5])*time.Microsecond
-	return moment{time.Month(n[0]), n[1], clock, event.Microsecond}, message, true
+	return source.Wall{Month: time.Month(n[0]), Day: n[1], SinceMidnight: clock, Res: event.Microsecond}, message, true
 }
 
 // klogClock tells when lines were written. klog prints neither year nor zone:
-// both come from the line's prefix, or from earlier lines of the same input,
-// and are never guessed.
+// both come from the line's prefix, or from earlier lines of the same input;
+// else they are what Output.Date takes them for.
 type klogClock struct {
+	out *source.Output
 	// lo and hi bound the times that lines can have: within half a year of a
 	// line that told its time in full, or what the journal's header says.
 	lo, hi int64
@@ -196,8 +180,8 @@ const (
 )
 
 // read gives a line's time. h is zero for a line without a klog header.
-func (c *klogClock) read(p linePrefix, h moment) (event.Time, error) {
-	if p.at.IsZero() && p.local.month != 0 && c.journal {
+func (c *klogClock) read(p linePrefix, h source.Wall) (event.Time, error) {
+	if p.at.IsZero() && p.local.Month != 0 && c.journal {
 		p.at = c.place(p.local, 0)
 	}
 	if !p.at.IsZero() {
@@ -207,21 +191,28 @@ func (c *klogClock) read(p linePrefix, h moment) (event.Time, error) {
 		}
 		return at, nil
 	}
-	if h.month != 0 && c.zoneKnown {
+	if h.Month != 0 && c.zoneKnown {
 		if at := c.place(h, c.zone); !at.IsZero() {
 			return at, nil
 		}
+	}
+	w := h
+	if w.Month == 0 {
+		w = p.local
+	}
+	if at, ok := c.out.Date(w); ok {
+		return at, nil
 	}
 	return event.Time{}, errNoYear
 }
 
 // refine takes the finer time of klog's header where that is the same moment
 // as the prefix's, in whatever zone.
-func (c *klogClock) refine(at event.Time, h moment) event.Time {
-	if h.month == 0 {
+func (c *klogClock) refine(at event.Time, h source.Wall) event.Time {
+	if h.Month == 0 {
 		return at
 	}
-	fine, ok := h.in(at.UTC().Year(), 0)
+	fine, ok := h.In(at.UTC().Year(), 0)
 	if !ok {
 		return at
 	}
@@ -239,10 +230,10 @@ func (c *klogClock) refine(at event.Time, h moment) event.Time {
 
 // place finds the one year that puts a moment between the bounds; zero if none
 // or several do.
-func (c *klogClock) place(m moment, zone time.Duration) event.Time {
+func (c *klogClock) place(m source.Wall, zone time.Duration) event.Time {
 	var found event.Time
 	for year := event.Unix(c.lo).Year() - 1; year <= event.Unix(c.hi).Year()+1; year++ {
-		at, ok := m.in(year, zone)
+		at, ok := m.In(year, zone)
 		if !ok || at.At < c.lo || at.At > c.hi {
 			continue
 		}

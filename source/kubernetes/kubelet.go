@@ -24,7 +24,7 @@ func Kubelet() *source.Format {
 		Source:  event.Kubelet,
 		Framing: source.Lines,
 		Sniff:   sniffKubelet,
-		New:     func(out *source.Output) source.Decoder { return &kubeletDecoder{out: out} },
+		New:     func(out *source.Output) source.Decoder { return &kubeletDecoder{out: out, clock: klogClock{out: out}} },
 	}
 }
 

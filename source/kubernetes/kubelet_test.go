@@ -187,13 +187,13 @@ func TestKlogHeader(t *testing.T) {
 		}
 	}
 	m, message, ok := cutKlogHeader([]byte("W0229 23:59:60.000001 1 a.go:1] x] y"))
-	if !ok || m.month != 2 || m.day != 29 || string(message) != "x] y" {
+	if !ok || m.Month != 2 || m.Day != 29 || string(message) != "x] y" {
 		t.Errorf("%+v %q %v", m, message, ok)
 	}
-	if _, ok := m.in(2027, 0); ok {
+	if _, ok := m.In(2027, 0); ok {
 		t.Error("2027 has no 29 February")
 	}
-	if _, ok := m.in(9999, 0); ok {
+	if _, ok := m.In(9999, 0); ok {
 		t.Error("a year beyond reach")
 	}
 }
