@@ -146,10 +146,21 @@ func (c *container) all() []*container {
 	return out
 }
 
-// Forget lets go of a subject and of everything that is placed in it, and
+// Forget lets go of subjects and of everything that is placed in them, and
 // gives the ids of the events let go. What names addresses for others stays.
-func (r *Resolver) Forget(id evidence.SubjectID) []event.ID {
+func (r *Resolver) Forget(ids ...evidence.SubjectID) (gone []event.ID) {
 	r.settle()
+	for _, id := range ids {
+		gone = append(gone, r.forget(id)...)
+	}
+	r.settle()
+	for _, id := range ids {
+		delete(r.dirty, id)
+	}
+	return gone
+}
+
+func (r *Resolver) forget(id evidence.SubjectID) []event.ID {
 	if e := r.publications.pushes[id]; e != nil {
 		return r.forgetPublication(id, e)
 	}
@@ -180,8 +191,6 @@ func (r *Resolver) Forget(id evidence.SubjectID) []event.ID {
 			a.site.take(a)
 		}
 	}
-	r.settle()
-	delete(r.dirty, id)
 	return gone
 }
 

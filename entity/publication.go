@@ -205,7 +205,6 @@ func (r *Resolver) forgetPublication(id evidence.SubjectID, e *event.Event) []ev
 	r.collectNoMore(pushOf(id, e))
 	delete(r.publications.pushes, id)
 	delete(r.publications.told, id)
-	delete(r.dirty, id)
 	r.publications.news[id] = true
 	return []event.ID{e.ID}
 }

@@ -93,6 +93,21 @@ func (b *Book) Put(subject evidence.SubjectID, found []analytic.Assessment) {
 	}
 }
 
+// Forget drops what is said about a subject, without a word: nothing was found to
+// be otherwise, only there is no room to keep it.
+func (b *Book) Forget(subject evidence.SubjectID) {
+	for id := range b.entries[subject] {
+		delete(b.members[id], subject)
+		if len(b.members[id]) > 0 {
+			b.refresh(id, "")
+			continue
+		}
+		delete(b.members, id)
+		delete(b.current, id)
+	}
+	delete(b.entries, subject)
+}
+
 // refresh composes a finding anew and writes down what changed. by is the
 // finding that its subject moved to, if it did.
 func (b *Book) refresh(id, by string) {

@@ -75,6 +75,42 @@ func TestASprayOfContainersLosesNoFinding(t *testing.T) {
 	}
 }
 
+// Containers of which each is worth a mild finding do not fill memory either: of
+// those pushed out the mildest findings are dropped, counted, and not told again.
+func TestASprayOfFindingsIsBounded(t *testing.T) {
+	lib := library(t)
+	p := partition.New(partition.Options{Name: "p", Library: lib, Policy: parsePolicy(t, "version: 1\nsettings: {registries: [good.example/*]}\n"), Limits: entity.Limits{Containers: 100}, Settled: 50})
+	w := &worldMaker{rng: rand.New(rand.NewPCG(1, 1)), host: "h"}
+	id := strings.Repeat("a", 64)
+	w.add(event.Docker, epoch, 1, &event.Container{Action: event.ContainerCreate, ID: id, Name: "bad", Image: image.Parse("evil.example/x")})
+	w.add(event.Docker, epoch+1, 1, &event.Task{Action: event.TaskStart, Container: id, PID: 7})
+	w.exec(epoch+event.Second, 7, 1, "/xmrig", []string{"xmrig", "-o", "stratum+tcp://203.0.113.5:3333"}, "")
+	for _, e := range w.events {
+		p.Apply(e)
+	}
+	for i := range 2_000 {
+		p.Apply(event.Event{ID: event.NewID("spray", fmt.Sprint(i)), Place: event.Place{Host: "h"}, Time: event.Time{At: epoch + event.Second*int64(10+i), Res: 1},
+			Body: &event.Container{Action: event.ContainerCreate, ID: fmt.Sprintf("%064x", i), Image: image.Parse("evil.example/y:1")}})
+		if i%50 == 0 {
+			p.Sync()
+		}
+	}
+	p.Sync()
+	c, findings := p.Counts(), p.Findings()
+	if c.Unkept < 1_500 || len(findings) > 200 {
+		t.Errorf("%d dropped, %d findings kept", c.Unkept, len(findings))
+	}
+	if len(findings) == 0 || findings[0].Subjects[0].Container.ID != id {
+		t.Error("the worst finding is gone")
+	}
+	revisions := len(p.Revisions())
+	p.Apply(event.Event{ID: event.NewID("late"), Place: event.Place{Host: "h"}, Time: event.Time{At: epoch + 11*event.Second, Res: 1}, Body: &event.Container{Action: event.ContainerStart, ID: fmt.Sprintf("%064x", 1)}})
+	p.Sync()
+	if more := p.Revisions(); len(more) > 0 || revisions == 0 || len(p.Ended()) > 0 {
+		t.Errorf("what comes late is told: %v, ended %d", more, len(p.Ended()))
+	}
+}
+
 // A flood of host processes must not grow without bound, and a container's own
 // behaviour placed before the flood stays.
 func TestAFloodOfHostProcessesIsBounded(t *testing.T) {

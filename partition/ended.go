@@ -104,15 +104,16 @@ func (p *Partition) Tidy() {
 		delete(p.unassessed, id)
 	}
 	p.rest(fresh)
-	for _, id := range p.assessAll(ended, fresh) {
+	innocent := p.assessAll(ended, fresh)
+	for _, id := range innocent {
 		placed, containers, machines := p.resolver.Extent(id)
 		p.counts.Placed += placed
 		p.counts.Containers += containers
 		p.counts.Machines += machines
-		p.letGo(id)
 		p.gone.add(goneKey(id))
 		p.counts.Ended++
 	}
+	p.letGo(innocent)
 	p.keepNoNews()
 }
 

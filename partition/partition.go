@@ -29,6 +29,9 @@ type Options struct {
 	// Hold is the number of events above which Tidy lets go of the evidence of
 	// subjects that ended long before the watermark; 0 keeps it for ever.
 	Hold int
+	// Settled bounds the subjects of which, after a bound pushed their evidence
+	// out, what is said of them is kept; 0 for 20,000.
+	Settled int
 	// Alone says that there are no other partitions: nothing is kept to be
 	// published to them.
 	Alone bool
@@ -77,12 +80,16 @@ type Counts struct {
 	// Uncounted is how many sightings a bound kept out of what is counted: more
 	// may have been made than signals that ask how many were told.
 	Uncounted int
+	// Unkept is of how many of those settled a bound dropped what is said of them,
+	// too: the mildest.
+	Unkept int
 	// Late is how often something came for a subject whose evidence was let go.
 	Late int
 }
 
 // New makes an empty partition.
 func New(opt Options) *Partition {
+	opt.Settled = cmp.Or(opt.Settled, 20_000)
 	return &Partition{
 		opt:        opt,
 		resolver:   entity.New(opt.Limits),
@@ -195,7 +202,8 @@ const maxNames = 10
 // settleExcess lets go of the containers that a bound pushes out, the longest
 // quiet first: what they did stays in memory and in the book.
 func (p *Partition) settleExcess() {
-	for _, id := range p.resolver.Excess() {
+	excess := p.resolver.Excess()
+	for _, id := range excess {
 		if s, ok := p.resolver.Subject(id); ok {
 			one := subjects{id: s}
 			p.remember(one)
@@ -203,20 +211,23 @@ func (p *Partition) settleExcess() {
 				p.settled[id] = found
 			}
 		}
-		p.letGo(id)
 		if p.counts.Settled++; p.counts.Settled <= maxNames {
 			p.counts.SettledNames = append(p.counts.SettledNames, id.String())
 		}
 	}
+	p.letGo(excess)
+	p.fileSettled()
 }
 
-// letGo lets go of a subject's evidence. What it did stays in memory, and what is
-// said of it in the book.
-func (p *Partition) letGo(id evidence.SubjectID) {
-	p.unwatch(id)
-	p.memory.Settle(id.String())
-	delete(p.found, id)
-	for _, e := range p.resolver.Forget(id) {
+// letGo lets go of subjects' evidence. What they did stays in memory, and what is
+// said of them in the book.
+func (p *Partition) letGo(ids []evidence.SubjectID) {
+	for _, id := range ids {
+		p.unwatch(id)
+		p.memory.Settle(id.String())
+		delete(p.found, id)
+	}
+	for _, e := range p.resolver.Forget(ids...) {
 		delete(p.events, e)
 	}
 }

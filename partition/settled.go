@@ -1,6 +1,7 @@
 package partition
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +10,39 @@ import (
 	"tidewaiter/event"
 	"tidewaiter/evidence"
 )
+
+// fileSettled drops what is said of settled subjects beyond their bound: the
+// mildest first, and of those the longest over.
+func (p *Partition) fileSettled() {
+	if len(p.settled) <= p.opt.Settled {
+		return
+	}
+	type worth struct {
+		severity analytic.Severity
+		last     int64
+	}
+	worths := map[evidence.SubjectID]worth{}
+	for id, found := range p.settled {
+		var w worth
+		for _, a := range found {
+			w.severity = max(w.severity, a.Severity)
+			for _, e := range a.Evidence {
+				w.last = max(w.last, e.Fact.Event.RecordTime())
+			}
+		}
+		worths[id] = w
+	}
+	ids := slices.SortedFunc(maps.Keys(worths), func(a, b evidence.SubjectID) int {
+		v, w := worths[a], worths[b]
+		return cmp.Or(cmp.Compare(v.severity, w.severity), cmp.Compare(v.last, w.last), a.Compare(b))
+	})
+	for _, id := range ids[:len(ids)-p.opt.Settled+p.opt.Settled/10] {
+		p.book.Forget(id)
+		delete(p.settled, id)
+		p.gone.add(goneKey(id))
+		p.counts.Unkept++
+	}
+}
 
 // storedAssessment is an assessment of a subject whose evidence has been let
 // go: the only thing in a snapshot that cannot be worked out anew.

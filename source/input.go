@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"tidewaiter/event"
 )
@@ -220,6 +221,9 @@ func (in *Input) decode(own *lane, rec Record) {
 	own.decoder.Decode(rec)
 	if own.tally.Unreadable == before || own.tally.lastFault != rec.Line {
 		return
+	}
+	if !utf8.Valid(rec.Data) {
+		return // no text, and so of no other format
 	}
 	other := detect(in.formats, newSample(rec.Data, true))
 	if other == nil || other == own.out.Format {

@@ -186,6 +186,9 @@ func (a *account) losses(r *app.Report) {
 	if n := r.Counts.Uncounted; n > 0 {
 		a.line("lost", "%s not kept for signals that ask how many there were, because of a bound", plural(int64(n), "sighting"))
 	}
+	if n := r.Counts.Unkept; n > 0 {
+		a.line("dropped", "what was found about %s, the mildest, because of a bound", plural(int64(n), "container"))
+	}
 	if n := r.Counts.Settled; n > 0 {
 		a.line("settled", "%s before the end, because of a bound; what came for them later does not count: %s", plural(int64(n), "container"), names(r.Counts.SettledNames, n))
 	}
