@@ -15,6 +15,17 @@ type Wall struct {
 	Res           int64 // of the last digit, in nanoseconds
 }
 
+// ParseWall reads the time with which lines of syslog begin: "Nov  3 10:00:00",
+// with or without a fraction (RFC 3164, 4.1.2).
+func ParseWall(s string) (w Wall, ok bool) {
+	t, err := time.Parse("Jan _2 15:04:05", s)
+	if err != nil {
+		return Wall{}, false
+	}
+	midnight := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
+	return Wall{Month: t.Month(), Day: t.Day(), SinceMidnight: t.Sub(midnight), Res: event.FractionRes(s)}, true
+}
+
 // In gives the instant in a year, at a zone's distance from UTC. ok is false
 // for a day that the year does not have, and for none.
 func (w Wall) In(year int, zone time.Duration) (at event.Time, ok bool) {

@@ -54,10 +54,7 @@ func parseLine(s string, utc bool) line {
 			}
 		}
 	} else if m := syslogHead.FindStringSubmatch(s); m != nil {
-		if t, err := time.Parse("Jan _2 15:04:05", m[1]); err == nil {
-			midnight := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
-			l.wall = source.Wall{Month: t.Month(), Day: t.Day(), SinceMidnight: t.Sub(midnight), Res: event.Second}
-		}
+		l.wall, _ = source.ParseWall(m[1])
 		l.host, s = m[2], s[len(m[0]):]
 	}
 	s = strings.TrimPrefix(s, slashHead.FindString(s)) // in a zone that is not told

@@ -54,7 +54,7 @@ func cutLinePrefix(line []byte) (linePrefix, []byte) {
 	case len(words) > 3 && len(words[0]) == 3:
 		if at, ok := journalTime(words[1:4]); ok {
 			p.at, used = at, 4
-		} else if m, ok := syslogTime(words[:3]); ok {
+		} else if m, ok := source.ParseWall(strings.Join(words[:3], " ")); ok {
 			p.local, used = m, 3
 		}
 	case len(words) > 1:
@@ -116,16 +116,6 @@ func journalTime(words []string) (event.Time, bool) {
 	}
 	at, err := event.ParseRFC3339(words[0] + "T" + words[1] + "Z")
 	return at, err == nil
-}
-
-// syslogTime reads "Nov 3 10:00:00" with or without a fraction.
-func syslogTime(words []string) (source.Wall, bool) {
-	t, err := time.Parse("Jan 2 15:04:05.999999", strings.Join(words, " "))
-	if err != nil {
-		return source.Wall{}, false
-	}
-	midnight := time.Date(t.Year(), t.Month(), t.Day(), 0, 0, 0, 0, time.UTC)
-	return source.Wall{Month: t.Month(), Day: t.Day(), SinceMidnight: t.Sub(midnight), Res: event.FractionRes(words[2])}, true
 }
 
 // cutKlogHeader takes off klog's header, Lmmdd hh:mm:ss.uuuuuu threadid
