@@ -349,6 +349,7 @@ func (st *imageStore) touch(e *event.Event) {
 		for _, d := range a.digests() {
 			st.tell(d.String())
 		}
+		st.tellGroup(a)
 	}
 }
 

@@ -165,6 +165,33 @@ func (st *imageStore) writtenWith(a *imageAct) []*event.Event {
 	return out
 }
 
+// tellGroup tells those whom anything concerns that was written with an act.
+func (st *imageStore) tellGroup(a *imageAct) {
+	named := a
+	if _, ok := configID(a); ok {
+		if named = st.writes.nameOf(a); named == nil {
+			return
+		}
+	}
+	r, ok := repositoryOf(named)
+	if !ok {
+		return
+	}
+	group := st.writes.around(named)
+	target := st.writes.target(r, group)
+	if target.IsZero() {
+		return
+	}
+	st.tell(target.String())
+	if ids := st.writes.ids[r.namespace]; ids != nil {
+		for id := range ids.between(group.widened(groupGap)) {
+			if d, _ := configID(id); id.edge.Parent == target {
+				st.tell(d.String())
+			}
+		}
+	}
+}
+
 // nameOf is the name by digest that was written with a config's id, nil if
 // nobody can tell.
 func (w *storeWrites) nameOf(id *imageAct) *imageAct {
@@ -240,6 +267,8 @@ func (st *imageStore) setEdge(a *imageAct, edge image.Edge) {
 		st.site.r.countEdge(edge, +1)
 		st.tell(a.edge.Parent.String())
 		st.tell(edge.Parent.String())
+		st.tell(a.edge.Child.String())
+		st.tell(edge.Child.String())
 		a.edge = edge
 	}
 }
