@@ -175,12 +175,9 @@ func (st *imageStore) letGo(before int64) {
 		if a.when() >= before {
 			break
 		}
-		if st.wasPushed(a) {
-			continue
-		}
 		next := st.again(a)
 		again := next != nil && next.when() < before && !st.site.madeBetween(a.when()-reorder, next.when()+reorder) && !st.site.inBuild(a.when())
-		if b := a.body(); again || b != nil && b.Action == event.ImagePush {
+		if b := a.body(); (again || b != nil && b.Action == event.ImagePush) && !st.ofPush(a) {
 			old = append(old, a)
 		}
 	}
@@ -349,7 +346,11 @@ func (st *imageStore) touch(e *event.Event) {
 		for _, d := range a.digests() {
 			st.tell(d.String())
 		}
-		st.tellGroup(a)
+		for o := range st.pullOf(a) { // it is told with the others
+			for _, d := range o.digests() {
+				st.tell(d.String())
+			}
+		}
 	}
 }
 

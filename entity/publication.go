@@ -56,7 +56,8 @@ func pushOf(id evidence.SubjectID, e *event.Event) Push {
 
 // calls are by what others know the image.
 func (p Push) calls() []string {
-	return slices.DeleteFunc([]string{p.Digest.String(), p.Name}, func(what string) bool { return what == "" })
+	all := slices.DeleteFunc([]string{p.Digest.String(), p.Name}, func(what string) bool { return what == "" })
+	return slices.Compact(all)
 }
 
 // foreignPush is a push that another partition knows.
@@ -79,7 +80,7 @@ type hostAct struct {
 
 func (h hostAct) compare(o hostAct) int { return h.imageAct.compare(o.imageAct) }
 
-// preparing is how long before a push what was done to an image of its name
+// preparing is how long before a push the last making of an image of its name
 // belongs to its story.
 const preparing = 24 * time.Hour
 
@@ -119,9 +120,10 @@ func (r *Resolver) collect(p Push) {
 // collectNoMore is the reverse of collect.
 func (r *Resolver) collectNoMore(p Push) {
 	for _, what := range p.calls() {
-		named := r.publications.named[what]
-		if delete(named.by, p.Subject); len(named.by) == 0 {
-			delete(r.publications.named, what)
+		if named := r.publications.named[what]; named != nil {
+			if delete(named.by, p.Subject); len(named.by) == 0 {
+				delete(r.publications.named, what)
+			}
 		}
 	}
 }
@@ -150,9 +152,13 @@ func (r *Resolver) findPushed(what string) {
 	}
 }
 
-// called are the name and the digests that an act goes by.
+// called are the name and the digests that an act goes by; none for what has no
+// time, and so no place in a story.
 func (a *imageAct) called() []string {
 	var all []string
+	if a.event.Time.IsZero() {
+		return nil
+	}
 	if a.name != "" {
 		all = append(all, a.name)
 	}
@@ -166,7 +172,7 @@ func (a *imageAct) called() []string {
 // or takes it out.
 func (st *imageStore) collect(a *imageAct, by int) {
 	ps := &st.site.r.publications
-	if len(ps.named) == 0 || a.event.Time.IsZero() {
+	if len(ps.named) == 0 {
 		return
 	}
 	for _, what := range a.called() {
@@ -182,10 +188,44 @@ func (st *imageStore) collect(a *imageAct, by int) {
 	}
 }
 
-// wasPushed reports that what an act tells belongs to the story of a push.
-func (st *imageStore) wasPushed(a *imageAct) bool {
+// ofPush reports that what an act tells can belong to the story of a push: it lies
+// before it, or is the first that this host tells of the image after it.
+func (st *imageStore) ofPush(a *imageAct) bool {
 	ps := &st.site.r.publications
-	return len(ps.named) > 0 && slices.ContainsFunc(a.called(), func(what string) bool { return ps.named[what] != nil })
+	if len(ps.named) == 0 {
+		return false
+	}
+	for _, what := range a.called() {
+		p := ps.named[what]
+		if p == nil {
+			continue
+		}
+		for id := range p.by {
+			at := ps.when(id)
+			if a.when() <= at+reorder && a.when() >= at-int64(preparing) || a.when() > at && !p.toldBefore(st, interval{at, a.when() - 1}) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// when is when something was pushed.
+func (ps *publications) when(id evidence.SubjectID) int64 {
+	if e := ps.pushes[id]; e != nil {
+		return e.Time.At
+	}
+	return ps.abroad[id].At
+}
+
+// toldBefore reports that a host told of the image in a stretch of time.
+func (p *pushed) toldBefore(st *imageStore, during interval) bool {
+	for a := range p.acts.between(during) {
+		if a.of == st {
+			return true
+		}
+	}
+	return false
 }
 
 // regardPushes has those pushes told anew that are of an image made of a
@@ -237,19 +277,34 @@ func (r *Resolver) hostsTell(p Push) (facts []evidence.Fact) {
 		}
 	}
 	if named := r.publications.named[p.Name]; named != nil {
+		// A name is made anew all day where it is released from: the last time counts.
+		last := map[step]hostAct{}
 		for a := range named.acts.between(interval{p.At - int64(preparing), p.At + reorder}) {
+			if b := a.body(); b != nil {
+				last[step{a.of, b.Action}] = a
+			}
+		}
+		for _, a := range last {
 			r.prepared(a, add)
 		}
 	}
-	took := map[*imageStore]bool{}
-	for a := range r.publications.named[p.Digest.String()].acts.between(interval{p.At, always.to}) {
-		if !took[a.of] && (a.body() == nil || brings(a.body().Action)) {
-			took[a.of] = true
-			add(evidence.Use, a.event)
-			add(evidence.Use, a.of.writtenWith(a.imageAct)...)
+	if named := r.publications.named[p.Digest.String()]; named != nil {
+		took := map[*imageStore]bool{}
+		for a := range named.acts.between(interval{p.At, always.to}) {
+			if !took[a.of] && (a.body() == nil || brings(a.body().Action)) {
+				took[a.of] = true
+				add(evidence.Use, a.event)
+				add(evidence.Use, a.of.writtenWith(a.imageAct)...)
+			}
 		}
 	}
 	return firstTakers(facts)
+}
+
+// step is one way in which a host can have had a part in how an image was made.
+type step struct {
+	on  *imageStore
+	how event.ImageAction
 }
 
 // firstTakers leaves out what is told of hosts that took the image after many
@@ -279,11 +334,7 @@ func firstTakers(facts []evidence.Fact) []evidence.Fact {
 // it was made of a container, and what had been run in that one, or that it was
 // built, loaded, named so, or pushed.
 func (r *Resolver) prepared(a hostAct, add func(evidence.Kind, ...*event.Event)) {
-	b := a.body()
-	if b == nil {
-		return
-	}
-	switch b.Action {
+	switch a.body().Action {
 	case event.ImageBuild, event.ImageLoad, event.ImageImport, event.ImageCommit, event.ImagePush:
 	case event.ImageTag:
 		for _, d := range a.digests() {

@@ -65,3 +65,43 @@ func TestWhatHostsTellOfAPush(t *testing.T) {
 		}
 	}
 }
+
+// A name that is pushed all day is told with its last making, and an image that is
+// pulled all day with its first pull on a host; the rest is let go of.
+func TestAPushThatIsOneOfMany(t *testing.T) {
+	builder, web, hub := event.Place{Host: "builder"}, event.Place{Host: "web"}, event.Place{Host: "hub"}
+	name := image.Parse("hub.example/web:latest")
+	r := New(Limits{})
+	apply := func(s float64, where event.Place, body event.Body) *event.Event {
+		at := event.Time{At: sec(s), Res: 1}
+		e := &event.Event{ID: event.NewID(where.Host + at.String()), Time: at, Record: at.At, Place: where, Body: body}
+		r.Apply(e)
+		return e
+	}
+	for i := range 10 {
+		apply(float64(100*i), builder, &event.Image{Action: event.ImageBuild, Reference: name, Digest: sum(i)})
+		apply(float64(100*i+1), builder, &event.Image{Action: event.ImagePush, Reference: name})
+	}
+	push := apply(902, hub, &event.RegistryAction{Action: "push", Reference: name, Digest: sum(100)})
+	for i := range 10 {
+		apply(float64(1000+100*i), web, &event.Image{Action: event.ImagePull, Reference: name, Digest: sum(100)})
+	}
+	tell := func() (got string) {
+		s, _ := r.Subject(evidence.SubjectID{Kind: publicationKind, Place: hub, ID: push.ID.String()})
+		for _, f := range s.Facts {
+			got += string(f.Kind) + " " + time.Duration(f.Event.Time.At-sec(0)).Truncate(time.Second).String() + ", "
+		}
+		return got
+	}
+	want := "preparation 15m0s, preparation 15m1s, publication 15m2s, use 16m40s, "
+	if got := tell(); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	r.LetWaitGo(sec(1 << 20))
+	if n := len(r.Released()); n != 8 {
+		t.Errorf("%d were let go, want the pulls between the first and the last", n)
+	}
+	if got := tell(); got != want {
+		t.Errorf("%s after letting go, want %s", got, want)
+	}
+}

@@ -1,6 +1,7 @@
 package entity
 
 import (
+	"iter"
 	"math"
 
 	"tidewaiter/event"
@@ -128,65 +129,47 @@ func (w *storeWrites) container(id *imageAct) image.Digest {
 // maxWritten bounds what is told of one pull.
 const maxWritten = 8
 
-// writtenWith lists what else the pull wrote that an event is of: the other
-// names of its repository, and the config's id.
+// writtenWith lists what else the pull wrote that an event is of, the first of it:
+// the other names of its repository, and the config's id.
 func (st *imageStore) writtenWith(a *imageAct) []*event.Event {
-	named := a
-	if _, ok := configID(a); ok {
-		if named = st.writes.nameOf(a); named == nil {
-			return nil
-		}
-	}
-	r, ok := repositoryOf(named)
-	if !ok {
-		return nil
-	}
 	var out []*event.Event
-	add := func(o *imageAct) {
+	for o := range st.pullOf(a) {
 		if o != a && len(out) < maxWritten {
 			out = append(out, o.event)
-		}
-	}
-	group := st.writes.around(named)
-	target := st.writes.target(r, group)
-	if target.IsZero() {
-		return nil // several pulls, and nobody can tell them apart
-	}
-	for o := range st.writes.named[r].between(group) {
-		add(o)
-	}
-	if ids := st.writes.ids[r.namespace]; ids != nil {
-		for o := range ids.between(group.widened(groupGap)) {
-			if o.edge.Parent == target {
-				add(o)
-			}
 		}
 	}
 	return out
 }
 
-// tellGroup tells those whom anything concerns that was written with an act.
-func (st *imageStore) tellGroup(a *imageAct) {
-	named := a
-	if _, ok := configID(a); ok {
-		if named = st.writes.nameOf(a); named == nil {
+// pullOf gives all that the pull wrote which an event is of, itself too; nothing
+// where nobody can tell.
+func (st *imageStore) pullOf(a *imageAct) iter.Seq[*imageAct] {
+	return func(yield func(*imageAct) bool) {
+		named := a
+		if _, ok := configID(a); ok {
+			if named = st.writes.nameOf(a); named == nil {
+				return
+			}
+		}
+		r, ok := repositoryOf(named)
+		if !ok {
 			return
 		}
-	}
-	r, ok := repositoryOf(named)
-	if !ok {
-		return
-	}
-	group := st.writes.around(named)
-	target := st.writes.target(r, group)
-	if target.IsZero() {
-		return
-	}
-	st.tell(target.String())
-	if ids := st.writes.ids[r.namespace]; ids != nil {
-		for id := range ids.between(group.widened(groupGap)) {
-			if d, _ := configID(id); id.edge.Parent == target {
-				st.tell(d.String())
+		group := st.writes.around(named)
+		target := st.writes.target(r, group)
+		if target.IsZero() {
+			return // several pulls, and nobody can tell them apart
+		}
+		for o := range st.writes.named[r].between(group) {
+			if !yield(o) {
+				return
+			}
+		}
+		if ids := st.writes.ids[r.namespace]; ids != nil {
+			for o := range ids.between(group.widened(groupGap)) {
+				if o.edge.Parent == target && !yield(o) {
+					return
+				}
 			}
 		}
 	}

@@ -222,6 +222,9 @@ func (p *Partition) settleExcess() {
 // letGo lets go of subjects' evidence. What they did stays in memory, and what is
 // said of them in the book.
 func (p *Partition) letGo(ids []evidence.SubjectID) {
+	if len(ids) == 0 {
+		return
+	}
 	for _, id := range ids {
 		p.unwatch(id)
 		p.memory.Settle(id.String())

@@ -7,10 +7,10 @@ import (
 	"runtime/metrics"
 )
 
-// A hunt's garbage is collected once the heap has grown to roomy bytes, or, if
-// what is held needs half of that or more, by as much again as half of it: small
-// hunts are spared three of four collections, and large ones little more than
-// what they hold. GOGC, where it is set, says otherwise.
+// A hunt's garbage is collected once the heap has grown to roomy bytes, so that
+// small hunts are spared most collections; where what is held is two thirds of that
+// or more, once it has grown by half, so that large ones need little more than what
+// they hold. GOGC, where it is set, says otherwise.
 const (
 	roomy     = 208 << 20
 	leastGrow = 50  // per cent
