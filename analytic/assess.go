@@ -73,21 +73,26 @@ func (l *Library) Sightings(ctx Context, s *evidence.Subject) baseline.Sightings
 	for about := range max(len(s.Containers), 1) {
 		ev := l.evaluation(ctx, s, about)
 		for _, m := range l.memories {
-			for _, f := range ev.on(m.on) {
-				at := ev.begin
-				if f >= 0 {
-					at = s.Facts[f].Event.Time.At
-				}
-				for _, k := range ev.keys(m, f) {
-					out.See(k, at)
-					if !m.counted {
-						out.See(learningKey(m.name), at)
-					}
-				}
-			}
+			ev.see(m, out)
 		}
 	}
 	return out
+}
+
+// see adds what the story about one container adds to one memory.
+func (ev *evaluation) see(m memory, to baseline.Sightings) {
+	for _, f := range ev.on(m.on) {
+		at := ev.begin
+		if f >= 0 {
+			at = ev.subject.Facts[f].Event.Time.At
+		}
+		for _, k := range ev.keys(m, f) {
+			to.See(k, at)
+			if !m.counted {
+				to.See(learningKey(m.name), at)
+			}
+		}
+	}
 }
 
 // learningKey is under which memory keeps when a kind began to be filled.
@@ -103,7 +108,7 @@ type evaluation struct {
 	begin   int64 // when the subject's story began, in Unix nanoseconds
 	vars    varCache
 	asked   []baseline.Key
-	own     baseline.Sightings // what the subject itself adds to memory, nil until asked for
+	own     map[string]baseline.Sightings // what the subject itself adds, by the memories asked for
 	faults  []string
 	byKind  map[string][]int
 	held    []int8 // by signal and fact, whether a condition holds: 1, -1, 0 if not known
@@ -254,7 +259,7 @@ func (ev *evaluation) unseen(name string, fact int) (unseen, learning bool) {
 	unseen = true
 	for _, k := range keys {
 		ev.asked = append(ev.asked, k)
-		if at, ok := ev.ctx.Memory.First(k); ok && at < ev.begin && at < ev.ownFirst(k) {
+		if at, ok := ev.ctx.Memory.First(k); ok && at < ev.begin && at < ev.ownFirst(m, k) {
 			unseen = false
 		}
 	}
@@ -264,13 +269,24 @@ func (ev *evaluation) unseen(name string, fact int) (unseen, learning bool) {
 	return unseen, !ok || ev.begin-since < int64(ev.ctx.Policy.Learning)
 }
 
-// ownFirst is when the subject itself did first what a key stands for. Where
-// clocks differ that can be before it began, and makes nothing known.
-func (ev *evaluation) ownFirst(k baseline.Key) int64 {
-	if ev.own == nil {
-		ev.own = ev.lib.Sightings(ev.ctx, ev.subject)
+// ownFirst is when the subject itself did first what a key of a memory stands
+// for. Where clocks differ that can be before it began, and makes nothing known.
+func (ev *evaluation) ownFirst(m memory, k baseline.Key) int64 {
+	own := ev.own[m.name]
+	if own == nil {
+		own = baseline.Sightings{}
+		ev.see(m, own)
+		for about := range ev.subject.Containers {
+			if about != ev.about {
+				ev.lib.evaluation(ev.ctx, ev.subject, about).see(m, own)
+			}
+		}
+		if ev.own == nil {
+			ev.own = map[string]baseline.Sightings{}
+		}
+		ev.own[m.name] = own
 	}
-	if at, ok := ev.own[k]; ok {
+	if at, ok := own[k]; ok {
 		return at
 	}
 	return math.MaxInt64

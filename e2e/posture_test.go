@@ -215,6 +215,16 @@ func TestPostureOfImages(t *testing.T) {
 			t.Errorf("good image: %s: %q", id, got)
 		}
 	}
+	if _, err := exec.LookPath("yara"); err != nil {
+		t.Log("not looked at by YARA rules:", err)
+	} else {
+		rules := filepath.Join(l.dir, "bad.yar")
+		l.write(rules, `rule payload { strings: $a = "known to be bad" condition: $a }`)
+		r, _ := l.posture("--image", "bad.example/tools:latest", "--yara", rules)
+		if got := r.about("M1047-10", "bad.example/tools"); !strings.HasPrefix(got, "fail: /evil: matches the YARA rule payload") {
+			t.Errorf("by YARA rules: %q", got)
+		}
+	}
 	archive := filepath.Join(l.dir, "good.tar")
 	l.docker("save", "-o", archive, "good.example/team/web:1")
 	t.Setenv("CONTAINERD_ADDRESS", filepath.Join(l.dir, "containerd.sock"))

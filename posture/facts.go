@@ -328,9 +328,9 @@ type Content struct {
 	Layers, Files int
 	Bytes         int64
 	// SetID are executables that run as their owner or group, Hidden those in
-	// places where nobody looks, Bad those on a list of known-bad content.
+	// places where nobody looks, Bad those of known-bad content.
 	SetID, Hidden, Bad []File
-	// Lists are the lists that content was compared with.
+	// Lists are the hash lists and the YARA rules that content was compared with.
 	Lists []string
 	// Stopped says why the look is not whole, or "".
 	Stopped string

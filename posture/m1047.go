@@ -72,7 +72,7 @@ func audit() []Check {
 		},
 		{
 			ID: "M1047-10", Title: "Layers hold nothing that is known to be bad", Mitigation: "M1047",
-			Docker: []string{"4.4"}, Topics: []Topic{TopicLayers}, Needs: layers + "; --bad-hashes names the lists",
+			Docker: []string{"4.4"}, Topics: []Topic{TopicLayers}, Needs: layers + "; --bad-hashes names lists of hashes, --yara rules",
 			Effects: []Effect{hot("AN0691", "the payload is there already"), hot("AN1492", "a miner may be in it")},
 			Mend:    "stop what runs the image, keep it for analysis, and look for where it came from", look: lookBad,
 		},
@@ -289,8 +289,8 @@ func lookBad(q *inquiry) {
 			return nil
 		}
 		return c.Bad
-	}, "none on a list")
+	}, "none on a list, and none that a rule matches")
 	if len(q.Images) > 0 && !slices.ContainsFunc(q.Images, func(im Image) bool { return im.Content != nil && len(im.Content.Lists) > 0 }) {
-		q.unknown(TopicLayers, "content", "no list of known-bad content was given (--bad-hashes)")
+		q.unknown(TopicLayers, "content", "neither a list of known-bad content was given (--bad-hashes) nor rules (--yara)")
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -26,6 +25,7 @@ import (
 type postureFlags struct {
 	images         []string
 	badHashes      []string
+	yara           []string
 	trust          string
 	bundles        []string
 	layers         bool
@@ -67,9 +67,12 @@ iptables-save and "nft list ruleset" print; Linux audit logs.
 --image opens images: a "docker save" archive, an OCI layout, or by name those of
 the local daemon (docker://NAME or just NAME), of containerd (containerd://NAME, by
 its client ctr) and of a registry (registry://NAME; nothing else connects anywhere).
---layers opens all that are in use. Archives are read as a stream with bounds;
-nothing is unpacked to disk. --bad-hashes compares every file with lists of SHA-256,
-SHA-1 or MD5 sums. YARA rules are not supported.
+--layers opens all that are in use. Archives are read as a stream with bounds, and
+not unpacked. --bad-hashes compares every file with lists of SHA-256, SHA-1 or MD5
+sums. --yara looks into every file by YARA rules; the program yara does so, which
+must be installed. What it is to look at lies in a private folder below $TMPDIR
+meanwhile, under numbers instead of its names, 256 MiB at a time; of a file longer
+than that it sees the beginning.
 
 --trust names a YAML file that pins who may sign: version: 1, trusted_root (a
 Sigstore trusted_root.json, as no one is asked), identities (issuer, subject or
@@ -95,6 +98,7 @@ func newPosture() *cobra.Command {
 
   # Images: what is in them, who signed them, and what runs here with its layers
   tidewaiter posture --image app.tar --image nginx:1.27 --bad-hashes bad.sha256
+  tidewaiter posture --image app.tar --yara rules.yar
   tidewaiter posture --image ./layout --trust trust.yaml --policy policy.yaml
   tidewaiter posture --layers
 
@@ -110,6 +114,7 @@ func newPosture() *cobra.Command {
 	fl.StringArrayVar(&f.images, "image", nil, "open `IMAGE`: an archive, an OCI layout, or a name (repeatable)")
 	fl.BoolVar(&f.layers, "layers", false, "open the layers of every image in use on this host")
 	fl.StringArrayVar(&f.badHashes, "bad-hashes", nil, "`FILE` with hashes of known-bad content (repeatable)")
+	fl.StringArrayVar(&f.yara, "yara", nil, "`FILE` with YARA rules of known-bad content (repeatable)")
 	fl.StringVar(&f.trust, "trust", "", "`FILE` that pins the root and identities of signatures")
 	fl.StringArrayVar(&f.bundles, "bundle", nil, "`FILE` with a Sigstore bundle about one of the images (repeatable)")
 	fl.StringVar(&f.policy, "policy", "", "policy `FILE`: what is trusted, and what counts as dangerous")
@@ -140,10 +145,8 @@ func checkPosture(c *cobra.Command, f postureFlags) error {
 	if err != nil {
 		return failed(err)
 	}
-	ctx := c.Context()
-	if ctx == nil {
-		ctx = context.Background()
-	}
+	ctx, done := cancelled(c.ErrOrStderr(), "interrupted: what was not looked at is told as such; once more ends at once")
+	defer done()
 	facts := &posture.Facts{}
 	var sockets []string
 	if len(f.paths)+len(f.images) == 0 {

@@ -19,7 +19,7 @@ import (
 type auditor struct {
 	ctx     context.Context
 	facts   *posture.Facts
-	lists   *layers.Lists
+	known   layers.Known
 	trust   *provenance.Trust // nil if nobody was pinned
 	bundles []layers.Bundle   // that were named, not found beside an image
 	sockets []string          // of Docker daemons
@@ -29,7 +29,10 @@ type auditor struct {
 func newAuditor(ctx context.Context, f postureFlags, facts *posture.Facts, sockets []string) (*auditor, error) {
 	a := &auditor{ctx: ctx, facts: facts, sockets: sockets}
 	var err error
-	if a.lists, err = layers.ReadLists(f.badHashes); err != nil {
+	if a.known.Lists, err = layers.ReadLists(f.badHashes); err != nil {
+		return nil, err
+	}
+	if a.known.Rules, err = layers.ReadRules(ctx, f.yara); err != nil {
 		return nil, err
 	}
 	if f.trust != "" {
@@ -57,7 +60,7 @@ func newAuditor(ctx context.Context, f postureFlags, facts *posture.Facts, socke
 // open opens what --image names: a folder, a file, or an image of a daemon, of
 // containerd or of a registry.
 func (a *auditor) open(name string) {
-	opt := layers.Options{Lists: a.lists, Where: name}
+	opt := layers.Options{Known: a.known, Where: name}
 	var found layers.Found
 	var err error
 	scheme, ref, _ := strings.Cut(name, "://") // registry:2 and docker:27 are names of images
@@ -209,7 +212,7 @@ func (a *auditor) inUse() {
 		ids = append(ids, im.ID.String())
 	}
 	for _, id := range ids {
-		found, err := a.daemon(id, layers.Options{Lists: a.lists, Where: "docker://" + id})
+		found, err := a.daemon(id, layers.Options{Known: a.known, Where: "docker://" + id})
 		if err != nil {
 			a.facts.Gaps = append(a.facts.Gaps, posture.Gap{Topic: posture.TopicLayers, Where: id, Why: err.Error()})
 			continue

@@ -28,7 +28,7 @@ type Found struct {
 
 // Options say how to look.
 type Options struct {
-	Lists  *Lists
+	Known  Known
 	Limits Limits
 	// Where is how what was read is cited.
 	Where string
@@ -40,14 +40,14 @@ type Options struct {
 func Archive(ctx context.Context, r io.Reader, opt Options) (Found, error) {
 	b, cancel := newBudget(ctx, opt.Limits)
 	defer cancel()
-	s := &archive{b: b, lists: opt.Lists, documents: map[string][]byte{}, byDigest: map[string]string{}, layers: map[string]layer{}, links: map[string]string{}}
+	s := &archive{b: b, known: opt.Known, documents: map[string][]byte{}, byDigest: map[string]string{}, layers: map[string]layer{}, links: map[string]string{}}
 	outer, err := unpack(r)
 	if err != nil {
 		return Found{}, fmt.Errorf("read the archive: %w", err)
 	}
 	defer outer.Close()
 	fault := s.read(outer)
-	rd := &reader{store: s, lists: opt.Lists, b: b, where: opt.Where}
+	rd := &reader{store: s, known: opt.Known, b: b, where: opt.Where}
 	if fault == nil {
 		fault = s.images(rd)
 	}
@@ -64,7 +64,7 @@ const maxLayers = 2_000
 // archive is what one pass over an archive kept.
 type archive struct {
 	b         *budget
-	lists     *Lists
+	known     Known
 	documents map[string][]byte // by name
 	byDigest  map[string]string // names
 	layers    map[string]layer  // by name
@@ -129,7 +129,7 @@ func (s *archive) entry(name string, size int64, r io.Reader) error {
 		if len(s.layers) >= maxLayers {
 			return fmt.Errorf("%w: more than %d layers", ErrBound, maxLayers)
 		}
-		l := scan(br, s.lists, s.b)
+		l := scan(br, s.known, s.b)
 		s.layers[name] = l
 		if !l.blob.IsZero() {
 			s.byDigest[l.blob.String()] = name
@@ -234,7 +234,7 @@ func (s *archive) layer(d descriptor) layer {
 // rest is an image of which nobody knows more than what was seen in layers
 // before the look ended.
 func (s *archive) rest(r *reader, why error) posture.Image {
-	c := &posture.Content{Lists: s.lists.names()}
+	c := &posture.Content{Lists: s.known.names()}
 	for name, l := range s.layers {
 		r.merge(c, l, name)
 	}

@@ -2,10 +2,11 @@
 // in their layers. It reads archives of "docker save" (also in OCI form), OCI
 // layouts, and registries.
 //
-// In: an archive's bytes, a folder, a registry's name; hash lists. Out:
-// posture.Image with Content. Everything is read as a stream: nothing is ever
-// written, links are not followed, and bounds keep an archive that was made to
-// exhaust memory or time from doing so. What a bound cut off is said.
+// In: an archive's bytes, a folder, a registry's name; what bad content is known
+// by. Out: posture.Image with Content. Everything is read as a stream: nothing is
+// written but what the program yara is to look at, under names of our own, links
+// are not followed, and bounds keep an archive that was made to exhaust memory,
+// disk or time from doing so. What a bound cut off is said.
 package layers
 
 import (
@@ -78,7 +79,10 @@ func (b *budget) unpack(n int) error {
 }
 
 func (b *budget) alive() error {
-	if b.ctx.Err() != nil {
+	switch err := b.ctx.Err(); {
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("%w: it was interrupted", ErrBound)
+	case err != nil:
 		return fmt.Errorf("%w: it took longer than %s", ErrBound, b.limits.Time)
 	}
 	return nil

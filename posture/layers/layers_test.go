@@ -141,7 +141,7 @@ func TestContent(t *testing.T) {
 		"bare": pack(saved(bad)...), "packed": zip(pack(saved(bad)...)), "packed layer": pack(append(saved(bad)[1:], file("0/layer.tar", string(zip(bad)), 0o644))...),
 		"linked layer": pack(append(saved(bad)[1:], file("x/layer.tar", string(bad), 0o644), part{tar.Header{Name: "0/layer.tar", Typeflag: tar.TypeSymlink, Linkname: "../x/layer.tar"}, nil})...),
 	} {
-		f := look(t, archive, Options{Lists: known, Where: "a.tar"})
+		f := look(t, archive, Options{Known: Known{Lists: known}, Where: "a.tar"})
 		if len(f.Images) != 1 {
 			t.Errorf("%s: %d images", name, len(f.Images))
 			continue

@@ -25,7 +25,7 @@ func Layout(ctx context.Context, dir string, opt Options) (Found, error) {
 	defer root.Close()
 	b, cancel := newBudget(ctx, opt.Limits)
 	defer cancel()
-	s := &layout{root: root, b: b, lists: opt.Lists}
+	s := &layout{root: root, b: b, known: opt.Known}
 	index, err := s.file("index.json")
 	if errors.Is(err, fs.ErrNotExist) {
 		return Found{}, fmt.Errorf("%s: no OCI layout: there is no index.json in it", dir)
@@ -33,7 +33,7 @@ func Layout(ctx context.Context, dir string, opt Options) (Found, error) {
 	if err != nil {
 		return Found{}, fmt.Errorf("%s: %w", dir, err)
 	}
-	r := &reader{store: s, lists: opt.Lists, b: b, where: opt.Where}
+	r := &reader{store: s, known: opt.Known, b: b, where: opt.Where}
 	if err := r.index(index, nil, nil, 0); err != nil {
 		return Found{}, fmt.Errorf("%s: %w", dir, err)
 	}
@@ -43,7 +43,7 @@ func Layout(ctx context.Context, dir string, opt Options) (Found, error) {
 type layout struct {
 	root  *os.Root
 	b     *budget
-	lists *Lists
+	known Known
 }
 
 // open opens a file of the layout, which must be a plain one: reading a pipe or
@@ -114,7 +114,7 @@ func (s *layout) layer(d descriptor) layer {
 		return layer{fault: err}
 	}
 	defer f.Close()
-	return same(scan(f, s.lists, s.b), d)
+	return same(scan(f, s.known, s.b), d)
 }
 
 // same faults a layer that is not what its digest says.

@@ -83,14 +83,6 @@ func (l *Lists) read(file string, r io.Reader) error {
 
 func (l *Lists) empty() bool { return l == nil || len(l.sums) == 0 }
 
-// names are those of the lists.
-func (l *Lists) names() []string {
-	if l == nil {
-		return nil
-	}
-	return l.Names
-}
-
 // find gives the list that a sum, in hex digits, stands on.
 func (l *Lists) find(sum string) (list string, ok bool) {
 	if l.empty() {
@@ -112,6 +104,9 @@ func (l *Lists) find(sum string) (list string, ok bool) {
 func (l *Lists) hashes() ([]hash.Hash, io.Writer) {
 	var out []hash.Hash
 	var to []io.Writer
+	if l.empty() {
+		return nil, io.Discard
+	}
 	for digits := range l.sizes {
 		h := hashFor(digits)()
 		out = append(out, h)

@@ -62,7 +62,7 @@ type store interface {
 // reader reads images from a store.
 type reader struct {
 	store  store
-	lists  *Lists
+	known  Known
 	b      *budget
 	where  string
 	images []posture.Image
@@ -178,7 +178,7 @@ func (r *reader) manifest(m manifest, digests []image.Digest, names []image.Refe
 	}
 	im.Digests = append(im.Digests, digests...)
 	r.name(&im, names)
-	content := &posture.Content{Lists: r.lists.names()}
+	content := &posture.Content{Lists: r.known.names()}
 	for i, d := range m.Layers {
 		l := r.store.layer(d)
 		r.merge(content, l, fmt.Sprintf("%d of %d", i+1, len(m.Layers)))
@@ -203,7 +203,7 @@ func (r *reader) manifest(m manifest, digests []image.Digest, names []image.Refe
 func (r *reader) listed(im *posture.Image, c *posture.Content) {
 	for _, d := range append(im.Digests, im.ID) {
 		if _, sum, ok := strings.Cut(d.String(), ":"); ok {
-			if from, ok := r.lists.find(sum); ok {
+			if from, ok := r.known.Lists.find(sum); ok {
 				c.Bad = append(c.Bad, posture.File{Note: "the image itself, " + d.Short() + "…, is on the list " + from})
 				return
 			}

@@ -30,7 +30,7 @@ func Registry(ctx context.Context, ref string, opt Options) (Found, error) {
 	}
 	b, cancel := newBudget(ctx, opt.Limits)
 	defer cancel()
-	s := &registry{repository: at.Context(), b: b, lists: opt.Lists, opts: []remote.Option{
+	s := &registry{repository: at.Context(), b: b, known: opt.Known, opts: []remote.Option{
 		remote.WithContext(b.ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithUserAgent("tidewaiter"),
 		remote.WithTransport(&bounded{base: http.DefaultTransport, document: b.limits.Document, blob: b.limits.Unpacked}),
 	}}
@@ -38,7 +38,7 @@ func Registry(ctx context.Context, ref string, opt Options) (Found, error) {
 	if err != nil {
 		return Found{}, plain(err)
 	}
-	r := &reader{store: s, lists: opt.Lists, b: b, where: opt.Where}
+	r := &reader{store: s, known: opt.Known, b: b, where: opt.Where}
 	s.first = map[string][]byte{got.Digest.String(): got.Manifest}
 	err = r.entry(descriptor{Digest: got.Digest.String()}, nil, []image.Reference{parsed}, 0)
 	if err != nil {
@@ -62,7 +62,7 @@ func Registry(ctx context.Context, ref string, opt Options) (Found, error) {
 type registry struct {
 	repository name.Repository
 	b          *budget
-	lists      *Lists
+	known      Known
 	opts       []remote.Option
 	first      map[string][]byte
 }
@@ -108,7 +108,7 @@ func (s *registry) layer(d descriptor) layer {
 		return layer{fault: err}
 	}
 	defer r.Close()
-	return same(scan(r, s.lists, s.b), d)
+	return same(scan(r, s.known, s.b), d)
 }
 
 // maxReferrers bounds what is attached to one image.

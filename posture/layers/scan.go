@@ -36,8 +36,14 @@ type layer struct {
 
 // scan reads one layer to its end: a tar archive, bare or packed by gzip or
 // zstd.
-func scan(r io.Reader, lists *Lists, b *budget) layer {
+func scan(r io.Reader, known Known, b *budget) layer {
 	var l layer
+	files, err := known.Rules.batch(b.ctx)
+	if err != nil {
+		l.fault = err
+		return l
+	}
+	defer files.close()
 	blob, diff := sha256.New(), sha256.New()
 	raw := io.TeeReader(r, blob)
 	unpacked, err := unpack(raw)
@@ -47,7 +53,7 @@ func scan(r io.Reader, lists *Lists, b *budget) layer {
 	}
 	defer unpacked.Close()
 	whole := &counted{r: io.TeeReader(unpacked, diff), b: b}
-	l.fault = l.entries(tar.NewReader(whole), lists, b)
+	l.fault = l.entries(tar.NewReader(whole), known.Lists, files, b)
 	if l.fault == nil {
 		// What follows the archive's end belongs to the digests.
 		_, l.fault = io.Copy(io.Discard, whole)
@@ -56,9 +62,14 @@ func scan(r io.Reader, lists *Lists, b *budget) layer {
 		_, l.fault = io.Copy(io.Discard, raw)
 	}
 	l.bytes = whole.n
+	matched, err := files.judge()
+	if l.fault == nil {
+		l.fault = err
+	}
+	l.bad = append(l.bad, matched...)
 	if l.fault == nil {
 		l.blob, l.diff = digestOf(blob), digestOf(diff)
-		l.hash(l.blob.String()[len("sha256:"):], lists)
+		l.hash(l.blob.String()[len("sha256:"):], known.Lists)
 	}
 	return l
 }
@@ -113,7 +124,7 @@ func unpack(r io.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(br), nil
 }
 
-func (l *layer) entries(tr *tar.Reader, lists *Lists, b *budget) error {
+func (l *layer) entries(tr *tar.Reader, lists *Lists, files *batch, b *budget) error {
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
@@ -132,7 +143,7 @@ func (l *layer) entries(tr *tar.Reader, lists *Lists, b *budget) error {
 			continue
 		}
 		l.files++
-		if err := l.file(h, tr, lists); err != nil {
+		if err := l.file(h, tr, lists, files); err != nil {
 			return err
 		}
 	}
@@ -147,7 +158,7 @@ func add(to *[]posture.File, file, note string) {
 }
 
 // file looks at one file.
-func (l *layer) file(h *tar.Header, r io.Reader, lists *Lists) error {
+func (l *layer) file(h *tar.Header, r io.Reader, lists *Lists, files *batch) error {
 	head := make([]byte, 4)
 	n, err := io.ReadFull(r, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -167,12 +178,15 @@ func (l *layer) file(h *tar.Header, r io.Reader, lists *Lists) error {
 			add(&l.hidden, h.Name, why)
 		}
 	}
-	if h.Size == 0 || lists.empty() {
+	if h.Size == 0 || (lists.empty() && files == nil) {
 		return nil // what is not read here, the next entry skips
 	}
 	sums, into := lists.hashes()
-	into.Write(head) // a hash never fails
-	if _, err := io.Copy(into, r); err != nil {
+	whole := io.TeeReader(io.MultiReader(bytes.NewReader(head), r), into) // a hash never fails
+	if err := files.add(h.Name, h.Size, whole); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, whole); err != nil {
 		return fmt.Errorf("read the layer: %w", err)
 	}
 	for _, s := range sums {
