@@ -42,6 +42,26 @@ func (s span) value(analytic string, scope *policy.Scope) int64 {
 	return int64(s.fixed)
 }
 
+// Reach is the longest window of any chain about containers under a policy: what
+// one did longer ago is a part of no story that begins now.
+func (l *Library) Reach(p *policy.Policy) time.Duration {
+	longest := int64(0)
+	for _, scope := range append(p.Scopes(), p.For(policy.Attributes{})) {
+		for _, d := range l.detections {
+			if d.Subject != "container" {
+				continue
+			}
+			for _, c := range d.chains {
+				longest = max(longest, c.window.value(d.ID, scope))
+				for _, s := range c.stages {
+					longest = max(longest, s.within.value(d.ID, scope))
+				}
+			}
+		}
+	}
+	return time.Duration(longest)
+}
+
 type stage struct {
 	name     string
 	kinds    []evidence.Kind

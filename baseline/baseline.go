@@ -344,6 +344,20 @@ func (m *Memory) Settle(contributor string) {
 	m.release(contributor, number)
 }
 
+// Fix makes permanent what a contributor saw, except what is counted, and leaves
+// the contributor free to see more or less from now on.
+func (m *Memory) Fix(contributor string) {
+	number, known := m.numbers[contributor]
+	if !known {
+		return
+	}
+	for _, k := range m.keys[number] {
+		if at, _ := m.seenBy(k, number); !k.Counted() {
+			m.settle(k, at)
+		}
+	}
+}
+
 // settle makes a sighting permanent.
 func (m *Memory) settle(k Key, at int64) {
 	if was, had := m.seenBy(k, settled); !had || at < was {

@@ -186,3 +186,28 @@ func TestMemoryOfTheGoneIsLetGo(t *testing.T) {
 		t.Errorf("%d keys are kept of contributors that took everything back", m.Len())
 	}
 }
+
+// What is made permanent stays when its contributor says less, and what is counted
+// is not counted twice.
+func TestFixedSightingsStay(t *testing.T) {
+	m := baseline.New()
+	k, gone, counted := baseline.NewKey("k", "1"), baseline.NewKey("k", "2"), baseline.NewCountedKey("n", "1")
+	m.Fix("nobody")
+	m.Replace("a", baseline.Sightings{k: 5, gone: 7, counted: 5})
+	m.Fix("a")
+	m.Replace("a", baseline.Sightings{k: 9, counted: 5})
+	m.Fix("a")
+	if at, ok := m.First(k); !ok || at != 5 {
+		t.Errorf("first seen %d, %v", at, ok)
+	}
+	if at, ok := m.First(gone); !ok || at != 7 {
+		t.Errorf("what it does not say any more: %d, %v", at, ok)
+	}
+	if n := m.Count(counted, 0, 10); n != 1 {
+		t.Errorf("counted %d times", n)
+	}
+	m.Replace("a", nil)
+	if at, ok := m.First(k); !ok || at != 5 || m.Count(counted, 0, 10) != 0 {
+		t.Errorf("taken back: %d, %v, %d", at, ok, m.Count(counted, 0, 10))
+	}
+}

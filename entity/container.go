@@ -26,6 +26,9 @@ type container struct {
 	// ended; execs those about its execs' processes, by exec id, nil without any.
 	turns []*event.Event
 	execs map[string][]*event.Event
+	// execsTold is the number of events that tell of execs, aged what it had done
+	// when it was last looked at for what can be let go of.
+	execsTold, aged int
 	// made are the runtime helper's commands that made it.
 	made  timeline[*act]
 	links links
@@ -178,6 +181,13 @@ func (s *site) addLife(id string, e *event.Event) bool {
 		return false
 	}
 	c := s.container(id)
+	if _, ok := execOf(e); ok {
+		if c.execsTold == s.r.limits.PerContainer {
+			s.r.drop(droppedBusy, c.subjectID().String())
+			return false
+		}
+		c.execsTold++
+	}
 	c.life.add(&lifeEvent{event: e})
 	s.vouch(c, +1)
 	s.claim(e, +1)

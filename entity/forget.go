@@ -214,7 +214,7 @@ func (s *site) forgetLife(c *container) (gone []event.ID) {
 		return gone
 	}
 	s.vouch(c, -n)
-	c.turns, c.execs = nil, nil
+	c.turns, c.execs, c.execsTold = nil, nil, 0
 	for exec := range c.links.execPIDs {
 		c.stale.add(exec)
 	}

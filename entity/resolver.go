@@ -25,9 +25,9 @@ type Limits struct {
 	// Containers is the number of containers, pods and pushes to registries
 	// kept; default 100,000.
 	Containers int
-	// PerContainer is the number of behaviour events kept of one container;
-	// default 100,000. What it did last goes first, never the story's
-	// beginning.
+	// PerContainer is the number of behaviour events kept of one container, and
+	// of events about its execs; default 100,000. What it did last goes first,
+	// never the story's beginning.
 	PerContainer int
 	// Waiting is the number of behaviour events kept that belong to no
 	// container (yet); default 500,000. Host processes are most of them: a

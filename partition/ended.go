@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"tidewaiter/analytic"
 	"tidewaiter/baseline"
+	"tidewaiter/event"
 	"tidewaiter/evidence"
 )
 
@@ -104,6 +106,7 @@ func (p *Partition) Tidy() {
 		delete(p.unassessed, id)
 	}
 	p.rest(fresh)
+	p.age(fresh)
 	innocent := p.assessAll(ended, fresh)
 	for _, id := range innocent {
 		placed, containers, machines := p.resolver.Extent(id)
@@ -131,6 +134,49 @@ func (p *Partition) rest(fresh subjects) {
 		p.memory.Settle(id.String())
 		for _, e := range p.resolver.Rest(id) {
 			delete(p.events, e)
+		}
+	}
+}
+
+// Long-lived containers are let off with what they did longAgo and later than any
+// chain looks, once that is so much.
+const (
+	longAgo = int64(2 * time.Hour)
+	muchAge = 256
+)
+
+// age lets go of what containers did long ago that run on, unless what is found
+// about them is more than a note. Then what is cited stays.
+func (p *Partition) age(fresh subjects) {
+	before := p.watermark - max(longAgo, int64(p.opt.Library.Reach(p.opt.Policy))) - afterEnd
+	for some := range slices.Chunk(p.resolver.Aged(before, muchAge), atOnce) {
+		those := subjects{}
+		for _, id := range some {
+			if s, have := fresh[id]; have {
+				those[id] = s
+			} else {
+				those[id], _ = p.resolver.Subject(id)
+			}
+			delete(p.unassessed, id)
+		}
+		for id, found := range p.assess(those) {
+			cited := map[event.ID]bool{}
+			note := true
+			for _, a := range found {
+				note = note && a.Severity < analytic.Low
+				for _, e := range a.Evidence {
+					cited[e.Fact.Event.ID] = true
+				}
+			}
+			if !note {
+				continue
+			}
+			p.memory.Fix(id.String())
+			gone, placed := p.resolver.LetAge(id, before, cited)
+			for _, e := range gone {
+				delete(p.events, e)
+			}
+			p.counts.Placed += placed
 		}
 	}
 }
