@@ -86,16 +86,17 @@ func (ev *evaluation) see(m memory, to baseline.Sightings) {
 		if f >= 0 {
 			at = ev.subject.Facts[f].Event.Time.At
 		}
+		if !m.counted {
+			to.See(learningKey(m.on), at)
+		}
 		for _, k := range ev.keys(m, f) {
 			to.See(k, at)
-			if !m.counted {
-				to.See(learningKey(m.name), at)
-			}
 		}
 	}
 }
 
-// learningKey is under which memory keeps when a kind began to be filled.
+// learningKey is under which memory keeps since when facts of a kind are known:
+// what none of them ever was is new, however rare it is.
 func learningKey(kind string) baseline.Key { return baseline.NewKey("learning", kind) }
 
 // evaluation is one subject being assessed.
@@ -263,7 +264,7 @@ func (ev *evaluation) unseen(name string, fact int) (unseen, learning bool) {
 			unseen = false
 		}
 	}
-	k := learningKey(name)
+	k := learningKey(m.on)
 	ev.asked = append(ev.asked, k)
 	since, ok := ev.ctx.Memory.First(k)
 	return unseen, !ok || ev.begin-since < int64(ev.ctx.Policy.Learning)

@@ -380,6 +380,7 @@ func questions() []question {
 		about("has", policy.Destinations, cel.StringType, (*policy.Value).MatchesDomain),
 		about("has", policy.Names, cel.StringType, (*policy.Value).MatchesName),
 		about("has", policy.Patterns, cel.StringType, (*policy.Value).MatchesPattern),
+		about("concerns", policy.Patterns, cel.StringType, (*policy.Value).Concerns),
 		about("has", policy.Ports, cel.IntType, func(v *policy.Value, port int64) bool { return v.MatchesPort(int(port)) }),
 	}
 }

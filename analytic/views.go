@@ -234,7 +234,8 @@ type EndpointView struct {
 	Host    string   `cel:"host"`    // name or address
 	Address string   `cel:"address"` // "" for a name
 	Port    int      `cel:"port"`
-	Text    string   `cel:"text"` // host and port as people write them, IPv6 in brackets; the host alone without a port
+	KnownAs string   `cel:"known_as"` // host, or what the policy's first_seen makes of it
+	Text    string   `cel:"text"`     // host and port as people write them, IPv6 in brackets; the host alone without a port
 	Scheme  string   `cel:"scheme"`
 	Public  bool     `cel:"public"` // outside the site; a name counts unless it is plainly local
 	Names   []string `cel:"names"`  // names that the address was known by
@@ -420,7 +421,7 @@ func requestView(f evidence.Fact) RequestView {
 }
 
 func endpointView(p *policy.Policy, host string, addr netip.Addr, port int, scheme string, names []string) EndpointView {
-	v := EndpointView{Host: host, Port: port, Text: host, Scheme: scheme, Names: names, addr: addr}
+	v := EndpointView{Host: host, KnownAs: p.KnownAs(host, addr), Port: port, Text: host, Scheme: scheme, Names: names, addr: addr}
 	if port > 0 {
 		v.Text = net.JoinHostPort(host, strconv.Itoa(port))
 	}

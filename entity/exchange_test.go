@@ -114,7 +114,7 @@ func TestTouch(t *testing.T) {
 	s.flow(5, "172.17.0.2:4000", remote)
 	s.answer(5, "172.17.0.2:4000", "a.example", "203.0.113.5")
 	s.run(6, 7, 6, "/usr/bin/runc", "create", containerA)
-	s.run(7, 8, 6, "host")
+	s.run(7, 8, 5, "host")
 	r := New(Limits{})
 	for i := range s.events {
 		r.Apply(&s.events[i])

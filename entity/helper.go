@@ -23,6 +23,9 @@ func readRuntimeCall(p *event.Process) *runtimeCall {
 	if len(p.Args) == 0 {
 		return nil
 	}
+	if p.Args[0] == buildahRuntime {
+		return &runtimeCall{}
+	}
 	switch name := helperName(p.Exe); {
 	case name == "runc", name == "crun", name == "youki", name == "docker-runc":
 		return readOCICall(p.Args[1:])
@@ -67,7 +70,8 @@ func readOCICall(args []string) *runtimeCall {
 		}
 		return &runtimeCall{starts: firstOperand(rest)}
 	case "create":
-		return &runtimeCall{makes: firstOperand(rest)}
+		id := firstOperand(rest)
+		return &runtimeCall{makes: id, step: isBuildahStep(id)}
 	}
 	return &runtimeCall{}
 }
@@ -79,9 +83,19 @@ func isBuildKitStep(id string, args []string) bool {
 }
 
 // isStepID reports an id as BuildKit makes them (its package identity): 25
-// digits to the base of 36.
+// digits to the base of 36; or one of Buildah's.
 func isStepID(id string) bool {
-	return len(id) == 25 && strings.Trim(id, "0123456789abcdefghijklmnopqrstuvwxyz") == ""
+	return len(id) == 25 && strings.Trim(id, "0123456789abcdefghijklmnopqrstuvwxyz") == "" || isBuildahStep(id)
+}
+
+// buildahRuntime is as what Buildah, and with it Podman, starts itself again to
+// watch over a step of a build (its package chroot's and run's re-executions).
+const buildahRuntime = "buildah-oci-runtime"
+
+// isBuildahStep reports an id as Buildah gives them to the container of a step:
+// the step's folder, which it makes below a folder for what is passing.
+func isBuildahStep(id string) bool {
+	return strings.HasPrefix(id, "buildah-buildah") && strings.Trim(id[len("buildah-buildah"):], "0123456789") == ""
 }
 
 // ociVerbs are the sub-commands of OCI runtimes.

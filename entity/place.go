@@ -76,6 +76,11 @@ func (s *site) placeOf(a *act) placement {
 	case above.helper && parent.helper.starts != "" && !a.ofItself():
 		p.owner, p.rank, p.by = s.named(parent.helper.starts), started, parent
 		return p
+	case !p.inside && (parent == nil || above.helper):
+		if by := s.makerBeside(a); by != nil {
+			p.owner, p.rank, p.by = s.named(by.helper.makes), started, by
+			return p
+		}
 	}
 	p.owner, p.rank = s.placeByMount(a)
 	if p.rank == nowhere && above.rank == onMount {
@@ -175,6 +180,9 @@ func (s *site) assignContainer(a *act) {
 		if !a.untimed() {
 			s.enqueueChildren(a, a.when())
 			s.regardLater(a)
+			if a.makes() && old.helper != now.helper {
+				s.enqueueBeside(a)
+			}
 		}
 	}
 	s.r.wait(a)

@@ -123,7 +123,9 @@ type processID struct {
 	programs timeline[*act] // the programs it ran
 	acts     timeline[*act] // everything it did, programs included
 	children timeline[*act] // what was done by processes whose parent it was
-	tenures  tenures
+	// makers are those of its children that had a runtime make a container.
+	makers  timeline[*act]
+	tenures tenures
 }
 
 func (s *site) pid(n int) *processID {
@@ -157,7 +159,11 @@ func (s *site) addProcessAct(a *act) bool {
 		s.addDials(a)
 		if a.numbered() {
 			s.pid(a.pid).programs.add(a)
+			if a.makes() {
+				s.pid(a.ppid).makers.add(a)
+			}
 			s.enqueueChildren(a, math.MinInt64)
+			s.enqueueBeside(a)
 			s.regardLater(a)
 		}
 		s.addToMount(a)
@@ -189,8 +195,12 @@ func (s *site) removeProcessAct(a *act) {
 		}
 		if a.numbered() {
 			s.enqueueChildren(a, math.MinInt64)
+			s.enqueueBeside(a)
 			s.regardLater(a)
 			pid.programs.remove(a)
+			if a.makes() {
+				parent.makers.remove(a)
+			}
 		}
 		s.removeFromMount(a)
 	}
@@ -248,6 +258,51 @@ func (s *site) regardLater(a *act) {
 		if c := later.place.owner; c != nil {
 			s.markDirty(c)
 		}
+	}
+}
+
+// makes reports a command by which a runtime makes a container.
+func (a *act) makes() bool { return a.helper != nil && a.helper.makes != "" && a.helper.starts == "" }
+
+// makerBeside finds, for what the first process of a container did whose parent no
+// record tells, the command that made the container. conmon (Podman, CRI-O) goes
+// on in a copy of itself that runs no program: it starts the runtime, and is the
+// parent of the container's process as well, and of what it runs once that is over.
+func (s *site) makerBeside(a *act) *act {
+	id := s.pids[a.ppid]
+	if id == nil || a.ppid <= 0 || a.untimed() || a.ofItself() || a.helper != nil {
+		return nil
+	}
+	maker, ok := id.makers.last(a.when())
+	if !ok || !maker.place.helper || maker == a {
+		return nil
+	}
+	if c := s.named(maker.helper.makes); c == nil || c.over(maker.when(), a.when()) {
+		return nil
+	}
+	for first := range id.children.between(interval{maker.when(), a.when()}) {
+		if first.process() != nil && first.helper == nil && first.numbered() {
+			if first.pid == a.pid {
+				return maker
+			}
+			return nil
+		}
+	}
+	return nil
+}
+
+// enqueueBeside places again what makerBeside decides by a record of a process.
+func (s *site) enqueueBeside(a *act) {
+	id := s.pids[a.ppid]
+	if id.makers.len() == 0 {
+		return
+	}
+	from := a.when()
+	if maker, ok := id.makers.last(from); ok {
+		from = maker.when()
+	}
+	for child := range id.children.between(interval{from, always.to}) {
+		s.enqueue(child)
 	}
 }
 

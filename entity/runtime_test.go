@@ -210,3 +210,48 @@ func TestWhatIsDroppedBeforeItRuns(t *testing.T) {
 	s.run(14, 104, 100, "/tmp/y")
 	s.commands(containerA, "sh [first]", "curl -o /tmp/x http://203.0.113.1/x", "/tmp/x [dropped]", "/tmp/y", "/tmp/y [dropped]")
 }
+
+// conmon goes on in a copy of itself that runs no program, so that no record
+// tells the container's parent: the runtime that it started beside tells it.
+func TestAMonitorThatNoRecordTells(t *testing.T) {
+	s := newStory(t)
+	s.run(9.9, 70, 900, "/usr/bin/conmon", "--api-version", "1", "-c", containerA, "-r", "/usr/bin/crun")
+	s.run(10, 72, 71, "/usr/bin/crun", "--systemd-cgroup", "create", "--bundle", "/b", containerA)
+	s.run(10.3, 74, 60, "/usr/bin/crun", "start", containerA)
+	s.runOn("00:27", 10.4, 73, 71, "/app/server")
+	s.runOn("00:27", 12, 75, 73, "sh", "-c", "id")
+	s.run(20, 76, 71, "/usr/bin/podman", "container", "cleanup", containerA)
+	s.run(30, 77, 76, "/usr/bin/fuse-overlayfs")
+	s.commands(containerA, "/app/server [first]", "sh -c id")
+	t.Run("whose id is given again", func(t *testing.T) {
+		s := newStory(t)
+		s.run(10, 72, 71, "/usr/bin/crun", "create", "--bundle", "/b", containerA)
+		s.run(20, 73, 71, "/app/first")
+		s.run(30, 82, 71, "/usr/bin/crun", "create", "--bundle", "/b", containerB)
+		s.run(31, 83, 71, "/app/second")
+		s.commands(containerA, "/app/first [first]")
+		s.commands(containerB, "/app/second [first]")
+	})
+	t.Run("which is another program", func(t *testing.T) {
+		s := newStory(t)
+		s.run(5, 71, 1, "/usr/bin/bash")
+		s.run(10, 72, 71, "/usr/bin/crun", "create", "--bundle", "/b", containerA)
+		s.run(20, 73, 71, "/usr/bin/make")
+		if got := s.subject(containerA).Of(evidence.Command); len(got) > 0 {
+			t.Errorf("what a shell ran beside is taken for the container's: %v", got)
+		}
+	})
+}
+
+// A step of Buildah's is watched by another start of the builder itself.
+func TestAStepOfBuildah(t *testing.T) {
+	s := newStory(t)
+	s.run(9, 70, 900, "/usr/bin/podman", "build", "-t", "web:1", ".")
+	s.run(10, 71, 70, "/usr/bin/podman").Args = []string{"buildah-oci-runtime"}
+	s.run(10.1, 72, 71, "/usr/bin/crun", "create", "--bundle", "/var/tmp/buildah33", "--no-new-keyring", "buildah-buildah33")
+	s.run(10.2, 73, 71, "/usr/bin/crun", "start", "buildah-buildah33")
+	s.runOn("00:98", 10.3, 74, 71, "/bin/sh", "-c", "make")
+	s.runOn("00:98", 10.4, 75, 74, "make")
+	s.run(20, 76, 71, "/usr/bin/crun", "delete", "buildah-buildah33")
+	s.commands("buildah-buildah33", "/bin/sh -c make [first]", "make")
+}

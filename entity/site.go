@@ -378,6 +378,11 @@ func (s *site) relink(c *container) {
 		c.links.starts, c.links.ends = c.startsAndEnds()
 		if since := firstDifference(ends, c.links.ends); since < math.MaxInt64 {
 			s.enqueueOutlived(c, since)
+			for maker := range c.made.all() {
+				if maker.numbered() {
+					maker.site.enqueueBeside(maker)
+				}
+			}
 			if c.begun.c != nil {
 				s.regardAccounts(c.begun.at)
 			}

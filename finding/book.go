@@ -20,7 +20,20 @@ type Book struct {
 	current   map[string]Finding
 	ended     map[string]Finding
 	revisions []Revision
+	// order is in which they ended, the earliest first; one that was found again
+	// stands in it still.
+	order []string
+	// Unkept is how many that had ended, and Unread how many revisions that nobody
+	// asked for, a bound pushed out, the oldest first.
+	Unkept, Unread int
 }
+
+// Bounds of what is kept of findings that ended, and of revisions between two
+// calls of Revisions.
+const (
+	maxEnded     = 10_000
+	maxRevisions = 200_000
+)
 
 // Change says what a revision did.
 type Change string
@@ -120,8 +133,8 @@ func (b *Book) refresh(id, by string) {
 		if by != "" {
 			change, was.State = Succeeded, Superseded
 		}
-		b.ended[id] = was
-		b.revisions = append(b.revisions, Revision{id, change, was.Severity, by})
+		b.end(was)
+		b.revise(Revision{id, change, was.Severity, by})
 		return
 	}
 	var as []*analytic.Assessment
@@ -133,14 +146,50 @@ func (b *Book) refresh(id, by string) {
 	delete(b.ended, id)
 	switch {
 	case !had:
-		b.revisions = append(b.revisions, Revision{id, Opened, now.Severity, ""})
+		b.revise(Revision{id, Opened, now.Severity, ""})
 	case now.Severity > was.Severity:
-		b.revisions = append(b.revisions, Revision{id, Raised, now.Severity, ""})
+		b.revise(Revision{id, Raised, now.Severity, ""})
 	case now.Severity < was.Severity:
-		b.revisions = append(b.revisions, Revision{id, Lowered, now.Severity, ""})
+		b.revise(Revision{id, Lowered, now.Severity, ""})
 	case !sameEvidence(was, now):
-		b.revisions = append(b.revisions, Revision{id, Updated, now.Severity, ""})
+		b.revise(Revision{id, Updated, now.Severity, ""})
 	}
+}
+
+// end keeps a finding that ended.
+func (b *Book) end(f Finding) {
+	b.ended[f.ID] = f
+	b.order = append(b.order, f.ID)
+	if len(b.order) < 2*maxEnded {
+		return
+	}
+	last := map[string]int{}
+	for i, id := range b.order {
+		last[id] = i
+	}
+	kept := b.order[:0]
+	for i, id := range b.order {
+		if _, ended := b.ended[id]; ended && last[id] == i {
+			kept = append(kept, id)
+		}
+	}
+	if over := len(kept) - maxEnded; over > 0 {
+		for _, id := range kept[:over] {
+			delete(b.ended, id)
+		}
+		kept = slices.Delete(kept, 0, over)
+		b.Unkept += over
+	}
+	b.order = kept
+}
+
+// revise writes down what changed.
+func (b *Book) revise(r Revision) {
+	if len(b.revisions) == maxRevisions {
+		b.revisions = slices.Delete(b.revisions, 0, maxRevisions/2)
+		b.Unread += maxRevisions / 2
+	}
+	b.revisions = append(b.revisions, r)
 }
 
 func sameEvidence(a, b Finding) bool {

@@ -160,3 +160,25 @@ func TestALongLifeIsRemembered(t *testing.T) {
 		}
 	}
 }
+
+// A policy may say that a destination's network is what is seen, or not.
+func TestFirstSeenByNetwork(t *testing.T) {
+	for grain, known := range map[string]bool{"": false, "first_seen: {ipv4: 24}\n": true} {
+		w := newTale(t, grain+"version: 1\nlearning: 1h\naddresses: {public: [203.0.113.0/24]}\nsettings: {registries: [good.example/*]}\n")
+		for n, to := range []string{"203.0.113.9:443", "203.0.113.10:443"} {
+			second := n * 7200
+			w.create(second, n, "evil.example/x:1")
+			w.start(second+1, n, 500+n)
+			w.describe(n, 7, fmt.Sprint("172.17.0.", 9+n))
+			w.connect(second+3, fmt.Sprint("172.17.0.", 9+n), to)
+		}
+		for _, f := range w.tell() {
+			if f.Subjects[0].Container.ID == idOf(1) && slices.Contains(signals(f), "egress-new") == known {
+				t.Errorf("%q: %v", grain, signals(f))
+			}
+		}
+		if len(w.part.Findings()) != 2 {
+			t.Errorf("%q: %d findings", grain, len(w.part.Findings()))
+		}
+	}
+}

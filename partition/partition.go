@@ -83,6 +83,8 @@ type Counts struct {
 	// Unkept is of how many of those settled a bound dropped what is said of them,
 	// too: the mildest.
 	Unkept int
+	// Withdrawn is how many findings that had ended a bound dropped.
+	Withdrawn int
 	// Late is how often something came for a subject whose evidence was let go.
 	Late int
 }
@@ -258,6 +260,7 @@ func (p *Partition) Counts() Counts {
 	c.Machines += p.counts.Machines
 	c.Uncounted = p.memory.Dropped
 	c.Forgotten = p.gone.forgotten
+	c.Withdrawn = p.book.Unkept
 	return c
 }
 

@@ -58,6 +58,10 @@ addresses:
 # How long memory must have been filled before "never seen" counts.
 learning: 7d
 
+# What counts as one destination for "never seen", where single addresses are too
+# fine: networks of so many bits, or autonomous systems.
+# first_seen: {ipv4: 24, ipv6: 48, asn: true}
+
 # Registries, or paths below them, that serve another's images. What is approved
 # by the other's name is approved there, too.
 # mirrors: {mirror.example.com/docker-hub: docker.io}

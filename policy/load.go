@@ -137,6 +137,8 @@ func (l *loader) document(n *yaml.Node) {
 			l.addresses(val)
 		case "asn_database":
 			l.database(val)
+		case "first_seen":
+			l.readFirstSeen(val)
 		case "mirrors":
 			l.readMirrors(val)
 		case "lateness":
@@ -162,7 +164,7 @@ func (l *loader) document(n *yaml.Node) {
 }
 
 func topKeys() []string {
-	return []string{"version", "learning", "addresses", "asn_database", "lateness", "mirrors", "default_scope", "settings", "scopes"}
+	return []string{"version", "learning", "addresses", "asn_database", "first_seen", "lateness", "mirrors", "default_scope", "settings", "scopes"}
 }
 
 func matchKeys() []string {

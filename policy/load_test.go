@@ -53,7 +53,7 @@ func TestFaults(t *testing.T) {
 
 		// Keys.
 		"unknown at the top":          {"version: 1\nscope: {}\n", "2:1: scope: unknown key; did you mean \"scopes\"?"},
-		"unknown and like nothing":    {"version: 1\nzzzzzzzz: {}\n", "2:1: zzzzzzzz: unknown key; want addresses, asn_database, default_scope, lateness, learning, mirrors, scopes, settings or version"},
+		"unknown and like nothing":    {"version: 1\nzzzzzzzz: {}\n", "2:1: zzzzzzzz: unknown key; want addresses, asn_database, default_scope, first_seen, lateness, learning, mirrors, scopes, settings or version"},
 		"a setting at the top":        {"version: 1\nregistries: [a.example/*]\n", "2:1: registries: unknown key; it belongs below \"settings\" or a scope"},
 		"an addition at the top":      {"version: 1\nregistries+: [a.example/*]\n", "2:1: registries+: unknown key; it belongs below \"settings\" or a scope"},
 		"an analytic at the top":      {"version: 1\nAN1: {}\n", "2:1: AN1: unknown key; it belongs below \"settings\" or a scope"},

@@ -85,6 +85,7 @@ type Policy struct {
 	addresses *bart.Table[bool]
 	systems   *systems // nil if the policy names no database
 	lateness  map[event.Source]time.Duration
+	grain     grain
 	mirrors   image.Mirrors
 }
 

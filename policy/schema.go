@@ -46,6 +46,7 @@ func Schema(v *Vocabulary) ([]byte, error) {
 		"version":      map[string]any{"const": 1, "description": "The version of this format."},
 		"learning":     Duration.schema("How long memory must have been filled before \"never seen\" counts. Default: 7d."),
 		"asn_database": map[string]any{"type": "string", "minLength": 1, "description": "A MaxMind DB file that tells autonomous systems by address, from the policy's folder."},
+		"first_seen":   optional(firstSeenSchema()),
 		"lateness":     optional(latenessSchema()),
 		"mirrors": optional(map[string]any{
 			"type": "object", "description": "Registries, or paths below them, that serve another's images: mirror.example/docker-hub: docker.io.",

@@ -486,6 +486,25 @@ func (v *Value) MatchesPattern(s string) bool {
 	return v.exact[s] || slices.ContainsFunc(v.globs, func(g string) bool { return Glob(g, s) })
 }
 
+// Concerns reports whether a Patterns value names anybody of a principal's kind: an
+// ARN, an account by an address with an @, or else; or anybody at all, with a star
+// in front. A list of AWS's roles says nothing of who may do what in another cloud.
+func (v *Value) Concerns(principal string) bool {
+	return principal != "" && slices.ContainsFunc(v.text, func(s string) bool {
+		return strings.HasPrefix(s, "*") || principalKind(s) == principalKind(principal)
+	})
+}
+
+func principalKind(s string) string {
+	switch {
+	case strings.HasPrefix(s, "arn:"):
+		return "arn"
+	case strings.Contains(s, "@"):
+		return "account"
+	}
+	return ""
+}
+
 func (v *Value) addPattern(s string) {
 	if !isExact(s) {
 		v.globs = append(v.globs, s)

@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"os"
@@ -35,6 +36,7 @@ type neutral struct {
 			Owners       []string `yaml:"owners"`
 			Products     []string `yaml:"marketplace_products"`
 			Factories    []string `yaml:"factory_roles"`
+			Account      string   `yaml:"factory_account"`
 			Images       []string `yaml:"images"`
 			Organization string   `yaml:"organization_arn"`
 		} `yaml:"aws"`
@@ -155,7 +157,7 @@ func (n neutral) translate(t *testing.T, v *policy.Vocabulary) *policy.Policy {
 		"settings": map[string]any{
 			"approved_destinations": slices.Concat(n.Egress.Approved, n.Egress.Names["all"], n.Egress.Names["azure"]), "blocked_destinations": orEmpty(n.Egress.Blocklist),
 			"mining_ports": n.MiningPorts, "mining_domains": n.MiningDomains, "suspicious_binaries": n.Suspicious,
-			"releases": releases, "approved_agents": slices.Concat(agents, n.DebugImages), "automation+": slices.Concat(n.Automation.Kubernetes, roles(n.Automation.AWS), n.VMs.Azure.Platform),
+			"releases": releases, "approved_agents": slices.Concat(agents, n.DebugImages), "automation+": slices.Concat(n.Automation.Kubernetes, roles(n.Automation.AWS, ""), n.VMs.Azure.Platform),
 			"pushers":   orEmpty(n.Builders.Pushers),
 			"operators": orEmpty(n.Operators.Groups), "api_clients": orEmpty(n.API.Networks),
 		},
@@ -187,14 +189,14 @@ func (n neutral) machines() map[string]any {
 	add("project", n.VMs.GCP.Projects)
 	add("publisher", n.VMs.Azure.Publishers)
 	add("gallery", n.VMs.Azure.Galleries)
-	return map[string]any{"vm_images": images, "image_factories": roles(n.VMs.AWS.Factories), "image_recipients": []string{"organization:" + n.VMs.AWS.Organization}}
+	return map[string]any{"vm_images": images, "image_factories": roles(n.VMs.AWS.Factories, n.VMs.AWS.Account), "image_recipients": []string{"organization:" + n.VMs.AWS.Organization}}
 }
 
-// roles are the ARNs of roles by name, in any account.
-func roles(names []string) []string {
+// roles are the ARNs of roles by name, in an account or, with "", in any.
+func roles(names []string, account string) []string {
 	out := []string{}
 	for _, name := range names {
-		out = append(out, "arn:aws:iam::*:role/"+name)
+		out = append(out, "arn:aws:iam::"+cmp.Or(account, "*")+":role/"+name)
 	}
 	return out
 }

@@ -155,12 +155,27 @@ func (v *Inventory) Place(file string) event.Place {
 	return event.Place{}
 }
 
-// complete fills in what the hosts list knows of the place's host.
+// complete fills in what the hosts list knows of the place's host, and of the
+// account that its cluster is in.
 func (v *Inventory) complete(p event.Place) event.Place {
 	for _, h := range v.hosts {
 		if h.Name == p.Host && p.Host != "" {
-			return p.Or(h.place())
+			p = p.Or(h.place())
+			break
 		}
+	}
+	if p.Cluster == "" || p.Account != "" {
+		return p
+	}
+	for _, h := range v.hosts {
+		if h.Cluster != p.Cluster || h.Account == "" {
+			continue
+		}
+		if p.Account != "" && p.Account != h.Account {
+			p.Account = "" // a cluster of that name is in several
+			return p
+		}
+		p.Account = h.Account
 	}
 	return p
 }

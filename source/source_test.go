@@ -312,11 +312,11 @@ hosts:
 	dir := filepath.Dir(path)
 	for file, want := range map[string]event.Place{
 		"node-a/audit.log":     {Host: "node-a", Cluster: "main", Account: "1", Region: "r"},
-		"conn.log":             {Cluster: "main", Network: "dmz"},
+		"conn.log":             {Cluster: "main", Account: "1", Network: "dmz"},
 		"node-a/deep/x.log":    {},
 		"a/b/inspect.json":     {Host: "unknown-to-hosts"},
 		"../outside/conn.log":  {},
-		"node-a/../conn.log":   {Cluster: "main", Network: "dmz"},
+		"node-a/../conn.log":   {Cluster: "main", Account: "1", Network: "dmz"},
 		"other/node-a/aud.log": {},
 	} {
 		if got := inv.Place(filepath.Join(dir, file)); got != want {
@@ -485,3 +485,25 @@ type skipAll struct{ out *Output }
 
 func (s skipAll) Decode(Record) { s.out.Skip() }
 func (skipAll) Flush()          {}
+
+// A cluster is in the account that its nodes are in, if that is one.
+func TestInventoryTellsTheAccountOfACluster(t *testing.T) {
+	path := write(t, InventoryName, []byte(`
+inputs: [{path: audit.log, cluster: main}, {path: other.log, cluster: twice}, {path: own.log, cluster: main, account: "3"}, {path: none.log, cluster: bare}]
+hosts:
+  - {name: n1, cluster: main, account: "1"}
+  - {name: n2, cluster: main, account: "1"}
+  - {name: m1, cluster: twice, account: "1"}
+  - {name: m2, cluster: twice, account: "2"}
+  - {name: b1, cluster: bare}
+`))
+	inv, err := ReadInventory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{"audit.log": "1", "other.log": "", "own.log": "3", "none.log": ""} {
+		if got := inv.Place(filepath.Join(filepath.Dir(path), file)).Account; got != want {
+			t.Errorf("%s is of account %q, want %q", file, got, want)
+		}
+	}
+}

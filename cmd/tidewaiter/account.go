@@ -189,6 +189,9 @@ func (a *account) losses(r *app.Report) {
 	if n := r.Counts.Unkept; n > 0 {
 		a.line("dropped", "what was found about %s, the mildest, because of a bound", plural(int64(n), "container"))
 	}
+	if n := r.Counts.Withdrawn; n > 0 {
+		a.line("dropped", "%s that had been withdrawn or superseded, because of a bound", plural(int64(n), "finding"))
+	}
 	if n := r.Counts.Settled; n > 0 {
 		a.line("settled", "%s before the end, because of a bound; what came for them later does not count: %s", plural(int64(n), "container"), names(r.Counts.SettledNames, n))
 	}

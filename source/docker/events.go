@@ -49,14 +49,16 @@ type eventsDecoder struct {
 	top    jsonrecord.Members // of the record being read
 	attrs  jsonAttributes     // of the same
 	key    key
+	execs  setUps
 }
 
 // Decode implements source.Decoder.
 func (d *eventsDecoder) Decode(rec source.Record) {
 	var m message
 	body, err := d.read(rec.Data, &m)
+	spans := d.execs.spans(&m, rec.Span)
 	if d.out.Tells(rec, body, err) {
-		d.out.Event(event.Event{Time: m.at, Body: body}, d.key.of(&m), rec.Span)
+		d.out.Event(event.Event{Time: m.at, Body: body}, d.key.of(&m), spans...)
 	}
 }
 

@@ -1,6 +1,8 @@
 package docker
 
 import (
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -300,5 +302,30 @@ func TestEventsSniff(t *testing.T) {
 		if got := sourcetest.Sniff(Events(), c.text); (got > 0) != c.sure {
 			t.Errorf("%s: %d", c.name, got)
 		}
+	}
+}
+
+// The start of an exec is cited with the line that set it up, in both forms, also
+// when the memory of set-ups is full.
+func TestAnExecIsCitedWithItsSetUp(t *testing.T) {
+	line := func(verb, exec string) string {
+		return `{"Type":"container","Action":"` + verb + `: sh -c id","Actor":{"ID":"` + idWeb + `","Attributes":{"execID":"` + exec + `","image":"web","name":"w"}},"time":1793700001,"timeNano":1793700001000000009}` + "\n"
+	}
+	lines := line("exec_create", idExec) + line("exec_create", "other") + line("exec_start", idExec) + line("exec_start", "never")
+	for n := range maxSetUp {
+		lines += line("exec_create", fmt.Sprint("x", n))
+	}
+	lines += line("exec_start", "other")
+	var got [][]int
+	events, _ := sourcetest.Decode(t, Events(), lines)
+	for _, e := range events {
+		var at []int
+		for _, s := range e.Origin.Spans {
+			at = append(at, s.Line)
+		}
+		got = append(got, at)
+	}
+	if want := [][]int{{3, 1}, {4}, {5 + maxSetUp}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("cited %v, want %v", got, want)
 	}
 }

@@ -54,6 +54,7 @@ type textDecoder struct {
 	held  []byte
 	spans []event.Span
 	key   key
+	execs setUps
 }
 
 // Decode implements source.Decoder.
@@ -99,6 +100,7 @@ func (d *textDecoder) finish() {
 	if m.matters() {
 		body, err = m.body(&d.refs)
 	}
+	set := d.execs.spans(m, d.spans[0])[1:]
 	switch {
 	case err != nil:
 		d.drop(err)
@@ -107,7 +109,7 @@ func (d *textDecoder) finish() {
 			d.out.Skip()
 		}
 	default:
-		d.out.Event(event.Event{Time: m.at, Body: body}, d.key.of(m), d.spans...)
+		d.out.Event(event.Event{Time: m.at, Body: body}, d.key.of(m), append(d.spans, set...)...)
 	}
 	d.spans = d.spans[:0]
 }

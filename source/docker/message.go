@@ -80,9 +80,8 @@ func (m *message) matters() bool {
 	verb, _, _ := strings.Cut(m.action, ":")
 	switch m.typ {
 	case "container":
-		// exec_create does not: exec_start follows it.
 		_, known := containerActions[verb]
-		return known || verb == "exec_start" || verb == "commit"
+		return known || verb == "exec_start" || verb == execCreate || verb == "commit"
 	case "image":
 		_, known := imageActions[verb]
 		return known
@@ -106,6 +105,8 @@ func (m *message) body(refs *image.Parser) (event.Body, error) {
 		return m.networkBody(verb), nil
 	case m.typ == "image":
 		return m.imageBody(verb, refs), nil
+	case verb == execCreate:
+		return nil, nil // exec_start follows it
 	case verb == "exec_start":
 		return &event.ExecStarted{
 			Container: m.id, ExecID: m.attr("execID"), Command: strings.TrimPrefix(text, " "), Image: m.image(refs),
@@ -114,6 +115,53 @@ func (m *message) body(refs *image.Parser) (event.Body, error) {
 		return m.commitBody(refs), nil
 	}
 	return m.containerBody(verb, refs)
+}
+
+// execCreate is the action by which an exec is set up, a moment before it starts.
+const execCreate = "exec_create"
+
+// maxSetUp bounds the execs that are remembered between their set-up and start.
+const maxSetUp = 256
+
+// setUps remembers the lines of execs that were set up, so that their starts are
+// cited with them. The zero value is empty.
+type setUps struct {
+	lines map[string]event.Span // by exec id
+	order []string              // the oldest first
+	cite  [2]event.Span         // reused
+}
+
+// spans are the lines to cite for a message: its own, and for the start of an
+// exec that of its set-up. They are valid until the next call.
+func (s *setUps) spans(m *message, own event.Span) []event.Span {
+	s.cite[0] = own
+	switch verb, _, _ := strings.Cut(m.action, ":"); {
+	case m.typ != "container" || m.attrs == nil:
+	case verb == execCreate:
+		s.remember(m.attr("execID"), own)
+	case verb == "exec_start":
+		if set, ok := s.lines[m.attr("execID")]; ok {
+			delete(s.lines, m.attr("execID"))
+			s.cite[1] = set
+			return s.cite[:]
+		}
+	}
+	return s.cite[:1]
+}
+
+func (s *setUps) remember(exec string, line event.Span) {
+	if _, known := s.lines[exec]; known || exec == "" {
+		return
+	}
+	if s.lines == nil {
+		s.lines = map[string]event.Span{}
+	}
+	if len(s.order) == maxSetUp { // most of them have started meanwhile
+		delete(s.lines, s.order[0])
+		s.order = append(s.order[:0], s.order[1:]...)
+	}
+	s.lines[exec] = line
+	s.order = append(s.order, exec)
 }
 
 // key makes keys of messages, one after another in the same memory.

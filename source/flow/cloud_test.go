@@ -9,6 +9,7 @@ import (
 
 	"tidewaiter/event"
 	"tidewaiter/source"
+	agents "tidewaiter/source/ocsf"
 	"tidewaiter/source/sourcetest"
 )
 
@@ -105,6 +106,8 @@ func TestVPCFlowJSON(t *testing.T) {
 			sourcetest.Want{At: event.Time{At: at.At, Res: event.Millisecond}, Body: ocsf}},
 		{"OCSF, something was missed", `{"class_uid":4001,"status":"Success","src_endpoint":{"interface_uid":"eni-1"},"dst_endpoint":{},"status_code":"SKIPDATA","start_time":1795300000000,"end_time":1795300060000}`,
 			sourcetest.Want{At: event.Time{At: at.At, Res: event.Millisecond}, Body: &event.Loss{Reason: "records of a VPC flow log were skipped", Count: -1}}},
+		{"OCSF with one time", `{"class_uid":4001,"src_endpoint":{"ip":"10.3.0.14","port":41446},"dst_endpoint":{"ip":"203.0.113.66","port":3333},"connection_info":{"protocol_num":6},"traffic":{"bytes":5},"time":1795300000000,"time_dt":"2026-11-21 22:26:40.000"}`,
+			sourcetest.Want{At: event.Time{At: at.At, Res: event.Millisecond}, Body: &event.Flow{Protocol: "tcp", Src: ocsf.Src, Dst: ocsf.Dst, BytesOut: 5, BytesIn: -1, Answered: true}}},
 		{"CloudWatch", `{"messageType":"DATA_MESSAGE","logEvents":[{"id":"1","message":"` + strings.TrimSpace(vpcOut) + `"}]}`, sourcetest.Want{At: at, Body: vpcWant(21240, -1)}},
 		{"a shipper", `{"message":` + fmt.Sprintf("%q", plain) + `}`, sourcetest.Want{At: at, Body: vpcWant(21240, -1)}},
 		{"something else", `{"a":1}`, sourcetest.Want{Fault: "not a VPC flow record"}},
@@ -272,4 +275,15 @@ func TestSharedCloud(t *testing.T) {
 		n += len(sourcetest.ReadShared(t, path, formats()...))
 	}
 	t.Logf("%d files, %d events", len(files), n)
+}
+
+// OCSF's network activity is the flow log's where no device and no process tell it.
+func TestWhoseOCSFItIs(t *testing.T) {
+	flow := `{"class_uid": 4001,"activity_id":6,"metadata":{"product":{"name":"Amazon VPC"}},"time":1795300000000,"src_endpoint":{"ip":"10.3.0.14"},"dst_endpoint":{"ip":"203.0.113.66"}}`
+	agent := strings.Replace(flow, `"time"`, `"device":{"hostname":"h"},"actor":{"process":{"pid":7}},"time"`, 1)
+	for text, mine := range map[string]bool{flow: true, agent: false, strings.Replace(flow, "4001", "40010", 1): false} {
+		if got := sourcetest.Sniff(VPCFlowJSON(), text) > sourcetest.Sniff(agents.Events(), text); got != mine {
+			t.Errorf("%s: the flow log's: %v", text, got)
+		}
+	}
 }

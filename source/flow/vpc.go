@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -299,7 +300,7 @@ var ocsfPaths = map[vpcField][]string{
 	vpcSrc: {"src_endpoint", "ip"}, vpcDst: {"dst_endpoint", "ip"}, vpcSrcPort: {"src_endpoint", "port"}, vpcDstPort: {"dst_endpoint", "port"},
 	vpcInterface: {"src_endpoint", "interface_uid"}, vpcProtocol: {"connection_info", "protocol_num"}, vpcFlags: {"connection_info", "tcp_flags"},
 	vpcBytes: {"traffic", "bytes"}, vpcAccount: {"cloud", "account", "uid"}, vpcRegion: {"cloud", "region"},
-	vpcNetwork: {"src_endpoint", "vpc_uid"}, vpcInstance: {"src_endpoint", "instance_uid"}, vpcAction: {"disposition"},
+	vpcStart: {"time"}, vpcNetwork: {"src_endpoint", "vpc_uid"}, vpcInstance: {"src_endpoint", "instance_uid"}, vpcAction: {"disposition"},
 }
 
 // vpcPairs tells flows, and puts the two directions of one together.
@@ -548,6 +549,9 @@ func isVPCLine(line []byte) bool {
 	return len(f) == len(vpcDefault) && isDigits(f[0]) && strings.HasPrefix(f[2], "eni-") && (f[13] == "OK" || f[13] == "NODATA" || f[13] == "SKIPDATA")
 }
 
+// ocsfNetwork is OCSF's class of network activity.
+var ocsfNetwork = regexp.MustCompile(`"class_uid": ?4001\b`)
+
 func sniffVPCJSON(head source.Sample) int {
 	has := func(s string) bool { return bytes.Contains(head.Data, []byte(s)) }
 	switch {
@@ -555,8 +559,13 @@ func sniffVPCJSON(head source.Sample) int {
 		return 92
 	case head.HasKeys("srcaddr", "dstaddr") && !head.HasKeys("query_name"), head.HasKeys("srcAddr", "dstAddr"), head.HasKeys("pkt-srcaddr"):
 		return 80
-	case head.HasKeys("src_endpoint", "dst_endpoint") && (has(`"class_uid":4001`) || has("OCSF.NetworkActivity")), has("OCSF.NetworkActivity"):
+	case has("OCSF.NetworkActivity"):
 		return 75
+	case head.HasKeys("src_endpoint", "dst_endpoint", "class_uid") && ocsfNetwork.Match(head.Data):
+		if head.HasKeys("device") || head.HasKeys("actor") { // as an agent on a host writes it
+			return 75
+		}
+		return 90
 	case head.HasKeys("logEvents") && has(" eni-") && (has(" OK\"") || has(" NODATA")):
 		return 85
 	}

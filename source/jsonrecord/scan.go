@@ -1,6 +1,9 @@
 package jsonrecord
 
-import "bytes"
+import (
+	"bytes"
+	"math"
+)
 
 // kind is what a node is.
 type kind uint8
@@ -38,7 +41,7 @@ type node struct {
 const maxDepth = 300
 
 // maxBytes is the longest record: positions in it have 32 bits.
-const maxBytes = 1 << 31
+const maxBytes = math.MaxInt32
 
 // scanner cuts a record into nodes. It takes what fastjson takes, in its words:
 // raw control characters in strings, unknown escapes and numbers like 01 are
