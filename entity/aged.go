@@ -28,10 +28,9 @@ func (r *Resolver) Aged(before int64, least int) []evidence.SubjectID {
 			if c.did() < c.aged+c.aged/8+least {
 				continue
 			}
+			c.aged = c.did()
 			if acts, execs := c.past(before, nil); len(acts)+len(execs) >= least {
 				known[c.subject().subjectID()] = true
-			} else {
-				c.aged = c.did()
 			}
 		}
 	}

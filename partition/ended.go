@@ -150,19 +150,14 @@ const (
 func (p *Partition) age(fresh subjects) {
 	before := p.watermark - max(longAgo, int64(p.opt.Library.Reach(p.opt.Policy))) - afterEnd
 	for some := range slices.Chunk(p.resolver.Aged(before, muchAge), atOnce) {
-		those := subjects{}
 		for _, id := range some {
-			if s, have := fresh[id]; have {
-				those[id] = s
-			} else {
-				those[id], _ = p.resolver.Subject(id)
-			}
 			delete(p.unassessed, id)
 		}
-		for id, found := range p.assess(those) {
+		found := p.assess(p.asTheyAre(some, fresh))
+		for _, id := range some {
 			cited := map[event.ID]bool{}
 			note := true
-			for _, a := range found {
+			for _, a := range found[id] {
 				note = note && a.Severity < analytic.Low
 				for _, e := range a.Evidence {
 					cited[e.Fact.Event.ID] = true

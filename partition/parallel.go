@@ -91,15 +91,7 @@ func (p *Partition) remember(those subjects) {
 // gives those about which nothing was found, in order.
 func (p *Partition) assessAll(ids []evidence.SubjectID, known subjects) (innocent []evidence.SubjectID) {
 	for some := range slices.Chunk(ids, atOnce) {
-		those := subjects{}
-		for _, id := range some {
-			if s, have := known[id]; have {
-				those[id] = s
-			} else {
-				those[id], _ = p.resolver.Subject(id)
-			}
-		}
-		found := p.assess(those)
+		found := p.assess(p.asTheyAre(some, known))
 		for _, id := range some {
 			if len(found[id]) == 0 {
 				innocent = append(innocent, id)
@@ -107,6 +99,19 @@ func (p *Partition) assessAll(ids []evidence.SubjectID, known subjects) (innocen
 		}
 	}
 	return innocent
+}
+
+// asTheyAre gives subjects, of which some are known as they are now.
+func (p *Partition) asTheyAre(ids []evidence.SubjectID, known subjects) subjects {
+	those := subjects{}
+	for _, id := range ids {
+		if s, have := known[id]; have {
+			those[id] = s
+		} else {
+			those[id], _ = p.resolver.Subject(id)
+		}
+	}
+	return those
 }
 
 // assess judges subjects anew, writes it into the book, and gives what was
