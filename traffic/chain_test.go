@@ -29,6 +29,7 @@ func cpu(t testing.TB) time.Duration {
 // finds exactly them, in order and shuffled within what may come late.
 // make chain prints the figures.
 func TestChain(t *testing.T) {
+	app.PaceGarbage() // as the program does
 	events := 300_000
 	if testing.Short() {
 		events = 30_000

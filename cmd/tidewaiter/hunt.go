@@ -176,7 +176,7 @@ func hunt(c *cobra.Command, f huntFlags, paths []string) error {
 	opt.Progress = progress.show
 	stop, done := interruptible(c.ErrOrStderr())
 	opt.Stop = stop
-	paceGarbage()
+	app.PaceGarbage()
 	r, err := app.Hunt(opt)
 	done()
 	progress.clear()

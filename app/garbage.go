@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"os"
@@ -17,8 +17,9 @@ const (
 	mostGrow  = 800 // per cent
 )
 
-// paceGarbage sets the pace of collection now, and after each one again.
-func paceGarbage() {
+// PaceGarbage sets the pace of collection for a program that hunts and then ends: now,
+// and after each collection again.
+func PaceGarbage() {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
