@@ -101,6 +101,10 @@ var gridShort = map[string]string{
 	"A32 without zeek":   "where an image is from weighs no more than info by itself",
 	"A46 without auditd": "who ran it is unknown: told as AN0691, low",
 	"A46 without zeek":   "without traffic it is no AN1317",
+	// The worm has a quiet name and no pool: its one long connection is what makes
+	// it AN1492, and the call of the daemon from outside AN0693.
+	"A30 5 % lost":     "the record of the long connection is among those lost",
+	"A30 without zeek": "neither who asked nor whom it contacted stands elsewhere",
 	// Nothing else tells of the image and its name, of who asked for the build,
 	// or of what it fetched.
 	"A21 without docker":   "without the image there is no build; its step's container is told by itself, low",
