@@ -305,6 +305,22 @@ func (n neutral) allow(scopes map[string]map[string]any, i int, m neutralMatch, 
 		return
 	}
 	if len(m.Hosts) > 0 {
+		// Nor may they claim one host.
+		for _, s := range scopes {
+			claims, _ := s["match"].(map[string]any)
+			if hosts, _ := claims["hosts"].([]string); slices.Contains(hosts, m.Hosts[0]) {
+				for _, key := range []string{"registries", "registries+"} {
+					if list, has := s[key].([]string); has || key == "registries+" {
+						s[key] = append(orEmpty(list), image)
+						break
+					}
+				}
+				if approved, has := s["approved_images+"].([]string); has && digest != "" {
+					s["approved_images+"] = append(orEmpty(approved), image)
+				}
+				return
+			}
+		}
 		match["hosts"] = m.Hosts
 	}
 	out := map[string]any{"match": match, "inherits": parent, "registries+": []string{image}}
