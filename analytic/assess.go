@@ -82,11 +82,12 @@ func (l *Library) Sightings(ctx Context, s *evidence.Subject) baseline.Sightings
 // see adds what the story about one container adds to one memory.
 func (ev *evaluation) see(m memory, to baseline.Sightings) {
 	for _, f := range ev.on(m.on) {
-		at := ev.begin
+		at, timeless := ev.begin, false
 		if f >= 0 {
-			at = ev.subject.Facts[f].Event.Time.At
+			t := ev.subject.Facts[f].Event.Time
+			at, timeless = t.At, t.IsZero()
 		}
-		if !m.counted {
+		if !m.counted && !timeless { // a look-up does not say since when
 			to.See(learningKey(m.on), at)
 		}
 		for _, k := range ev.keys(m, f) {

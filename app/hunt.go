@@ -395,6 +395,7 @@ func (h *hunt) drain(m *stream.Merger, p *partition.Partition, index []int) {
 		if n%settleEvery == 0 && p.Held() > hold {
 			p.Advance(h.clock.watermark(h.slowest()))
 			p.Tidy()
+			p.Revisions() // a hunt tells what stands at its end
 		}
 		if h.opt.Progress != nil && n%progressEvery == 0 {
 			h.opt.Progress(h.progress(n))

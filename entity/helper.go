@@ -89,7 +89,7 @@ func isStepID(id string) bool {
 }
 
 // buildahRuntime is as what Buildah, and with it Podman, starts itself again to
-// watch over a step of a build (its package chroot's and run's re-executions).
+// watch over a step of a build (its runUsingRuntimeCommand).
 const buildahRuntime = "buildah-oci-runtime"
 
 // isBuildahStep reports an id as Buildah gives them to the container of a step:

@@ -23,17 +23,12 @@ type Book struct {
 	// order is in which they ended, the earliest first; one that was found again
 	// stands in it still.
 	order []string
-	// Unkept is how many that had ended, and Unread how many revisions that nobody
-	// asked for, a bound pushed out, the oldest first.
-	Unkept, Unread int
+	// Unkept is how many that had ended a bound pushed out, the oldest first.
+	Unkept int
 }
 
-// Bounds of what is kept of findings that ended, and of revisions between two
-// calls of Revisions.
-const (
-	maxEnded     = 10_000
-	maxRevisions = 200_000
-)
+// maxEnded bounds what is kept of findings that ended.
+const maxEnded = 10_000
 
 // Change says what a revision did.
 type Change string
@@ -134,7 +129,7 @@ func (b *Book) refresh(id, by string) {
 			change, was.State = Succeeded, Superseded
 		}
 		b.end(was)
-		b.revise(Revision{id, change, was.Severity, by})
+		b.revisions = append(b.revisions, Revision{id, change, was.Severity, by})
 		return
 	}
 	var as []*analytic.Assessment
@@ -146,13 +141,13 @@ func (b *Book) refresh(id, by string) {
 	delete(b.ended, id)
 	switch {
 	case !had:
-		b.revise(Revision{id, Opened, now.Severity, ""})
+		b.revisions = append(b.revisions, Revision{id, Opened, now.Severity, ""})
 	case now.Severity > was.Severity:
-		b.revise(Revision{id, Raised, now.Severity, ""})
+		b.revisions = append(b.revisions, Revision{id, Raised, now.Severity, ""})
 	case now.Severity < was.Severity:
-		b.revise(Revision{id, Lowered, now.Severity, ""})
+		b.revisions = append(b.revisions, Revision{id, Lowered, now.Severity, ""})
 	case !sameEvidence(was, now):
-		b.revise(Revision{id, Updated, now.Severity, ""})
+		b.revisions = append(b.revisions, Revision{id, Updated, now.Severity, ""})
 	}
 }
 
@@ -181,15 +176,6 @@ func (b *Book) end(f Finding) {
 		b.Unkept += over
 	}
 	b.order = kept
-}
-
-// revise writes down what changed.
-func (b *Book) revise(r Revision) {
-	if len(b.revisions) == maxRevisions {
-		b.revisions = slices.Delete(b.revisions, 0, maxRevisions/2)
-		b.Unread += maxRevisions / 2
-	}
-	b.revisions = append(b.revisions, r)
 }
 
 func sameEvidence(a, b Finding) bool {

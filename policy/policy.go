@@ -73,7 +73,7 @@ func (v *Vocabulary) tunable(analytic, name string) (Tunable, bool) {
 type Policy struct {
 	// Name is the file it was read from, "" for none.
 	Name string
-	// Learning is how long a kind of memory must have been filled before its
+	// Learning is for how long facts of a kind must have been known before its
 	// "never seen" counts; 7 days unless set.
 	Learning time.Duration
 

@@ -306,20 +306,22 @@ func (n neutral) allow(scopes map[string]map[string]any, i int, m neutralMatch, 
 	}
 	if len(m.Hosts) > 0 {
 		// Nor may they claim one host.
-		for _, s := range scopes {
+		for _, name := range slices.Sorted(maps.Keys(scopes)) {
+			s := scopes[name]
 			claims, _ := s["match"].(map[string]any)
-			if hosts, _ := claims["hosts"].([]string); slices.Contains(hosts, m.Hosts[0]) {
-				for _, key := range []string{"registries", "registries+"} {
-					if list, has := s[key].([]string); has || key == "registries+" {
-						s[key] = append(orEmpty(list), image)
-						break
-					}
-				}
-				if approved, has := s["approved_images+"].([]string); has && digest != "" {
-					s["approved_images+"] = append(orEmpty(approved), image)
-				}
-				return
+			if hosts, _ := claims["hosts"].([]string); !slices.Contains(hosts, m.Hosts[0]) {
+				continue
 			}
+			key := "registries+"
+			if _, whole := s["registries"]; whole {
+				key = "registries"
+			}
+			list, _ := s[key].([]string)
+			s[key] = append(orEmpty(list), image)
+			if approved, has := s["approved_images+"].([]string); has && digest != "" {
+				s["approved_images+"] = append(orEmpty(approved), image)
+			}
+			return
 		}
 		match["hosts"] = m.Hosts
 	}

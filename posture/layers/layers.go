@@ -61,6 +61,7 @@ type budget struct {
 	unpacked  int64
 	files     int
 	documents int64
+	content   int64
 }
 
 func newBudget(ctx context.Context, l Limits) (*budget, context.CancelFunc) {
@@ -94,6 +95,16 @@ func (b *budget) entry() error {
 		return fmt.Errorf("%w: more than %d entries", ErrBound, b.limits.Files)
 	}
 	return b.alive()
+}
+
+// read counts a file whose content is read: a sparse one is longer than what its
+// layer unpacks to.
+func (b *budget) read(size int64) error {
+	if size > b.limits.Unpacked-b.content {
+		return fmt.Errorf("%w: the files are longer than %d bytes", ErrBound, b.limits.Unpacked)
+	}
+	b.content += size
+	return nil
 }
 
 // document counts a document that is kept.

@@ -364,3 +364,24 @@ func FuzzArchive(f *testing.F) {
 		_, _ = Archive(context.Background(), bytes.NewReader(data), Options{Limits: Limits{Unpacked: 1 << 22, Files: 1000}}) // must not panic
 	})
 }
+
+// A sparse file can be as long as it likes in an archive of a few blocks (GNU tar,
+// PAX sparse format 0.1): it is not read to its end.
+func TestASparseFile(t *testing.T) {
+	records := ""
+	for _, r := range []string{"GNU.sparse.size=8589934592", "GNU.sparse.numblocks=1", "GNU.sparse.map=8589934592,0"} {
+		records += fmt.Sprintf("%d %s\n", len(r)+4, r) // all have two digits
+	}
+	layer := pack(file("records", records, 0o644), file("hole", "", 0o644))
+	sum := 0
+	layer[156] = 'x' // not a file, but what is said of the next
+	copy(layer[148:156], "        ")
+	for _, c := range layer[:512] {
+		sum += int(c)
+	}
+	copy(layer[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	f := look(t, pack(saved(layer)...), Options{Known: Known{Lists: lists(t, strings.Repeat("a", 64))}, Limits: Limits{Unpacked: 1 << 30}})
+	if got := f.Images[0].Content.Stopped; !strings.Contains(got, "longer than 1073741824 bytes") {
+		t.Errorf("stopped by %q", got)
+	}
+}

@@ -143,7 +143,7 @@ func (l *layer) entries(tr *tar.Reader, lists *Lists, files *batch, b *budget) e
 			continue
 		}
 		l.files++
-		if err := l.file(h, tr, lists, files); err != nil {
+		if err := l.file(h, tr, lists, files, b); err != nil {
 			return err
 		}
 	}
@@ -158,7 +158,7 @@ func add(to *[]posture.File, file, note string) {
 }
 
 // file looks at one file.
-func (l *layer) file(h *tar.Header, r io.Reader, lists *Lists, files *batch) error {
+func (l *layer) file(h *tar.Header, r io.Reader, lists *Lists, files *batch, b *budget) error {
 	head := make([]byte, 4)
 	n, err := io.ReadFull(r, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -180,6 +180,9 @@ func (l *layer) file(h *tar.Header, r io.Reader, lists *Lists, files *batch) err
 	}
 	if h.Size == 0 || (lists.empty() && files == nil) {
 		return nil // what is not read here, the next entry skips
+	}
+	if err := b.read(h.Size); err != nil {
+		return err
 	}
 	sums, into := lists.hashes()
 	whole := io.TeeReader(io.MultiReader(bytes.NewReader(head), r), into) // a hash never fails

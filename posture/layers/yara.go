@@ -130,7 +130,9 @@ func (b *batch) add(name string, size int64, r io.Reader) error {
 		return fmt.Errorf("put a file aside for yara: %w", err)
 	}
 	_, err = io.Copy(f, io.LimitReader(r, size))
-	if err := errors.Join(err, f.Close()); err != nil {
+	if err := errors.Join(err, f.Close()); errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("read the layer: %w", err)
+	} else if err != nil {
 		return fmt.Errorf("put a file aside for yara: %w", err)
 	}
 	b.names = append(b.names, name)
